@@ -1,0 +1,668 @@
+//! What is true for us: one change of state each. State is nothing but the fold of entries (`rules::apply`), so that the
+//! journal alone rebuilds it byte for byte.
+//!
+//! The meaning of an entry never changes. A new meaning is a new variant.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Approval, Subject};
+use crate::fact::{Fact, Invocation, Verdict};
+use crate::hold::{Hold, Scope};
+use crate::host::{Host, Platform};
+use crate::id::{AccountId, BatchId, CampaignId, CellId, CommandId, Digest, InstanceId, LaneId, PersonId, Region, SnapshotId, TargetKey, WaveId};
+
+/// Where a target stands. Every known target stands in exactly one place (invariant 6, conservation).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Standing {
+    /// Nothing to do.
+    Compliant,
+    /// On the roster of a campaign; in a wave once that campaign has closed.
+    Enrolled {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// An attempt failed; it joins a campaign again later.
+    Retrying {
+        /// Not before.
+        not_before: Timestamp,
+    },
+    /// In a batch that installs or reboots.
+    Running {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// In a batch that scans what was installed.
+    Verifying {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// Installed; the reboot is a step of its own and has not happened.
+    PendingReboot {
+        /// The cell that did it.
+        cell: CellId,
+    },
+    /// Invocation and scan agree; Config has not confirmed it.
+    PatchedUnconfirmed {
+        /// The cell that did it.
+        cell: CellId,
+        /// When the install ended: Config's word counts from here.
+        installed_at: Timestamp,
+        /// When the scan that proves it started: an opposite word newer than this is a failure.
+        proven_at: Timestamp,
+        /// Why Config's word is no longer awaited, where it is not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lag: Option<Lag>,
+    },
+    /// Exempted by its owner.
+    Exempt {
+        /// Until when.
+        until: Timestamp,
+        /// Who answers for it.
+        owner: String,
+        /// Why.
+        reason: String,
+    },
+    /// Out of attempts: a named owner must look.
+    Quarantined {
+        /// Who.
+        owner: String,
+        /// Why.
+        why: String,
+    },
+    /// It can't be reached; looked at again by itself.
+    Unreachable {
+        /// Why.
+        why: String,
+        /// When it is looked at next.
+        look_at: Timestamp,
+        /// How often it was looked at in vain.
+        looks: u32,
+    },
+    /// Systems Manager does not know it.
+    Unmanaged {
+        /// Why.
+        why: String,
+    },
+    /// Terminated.
+    Gone,
+}
+
+/// Why Config's confirmation is no longer awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Lag {
+    /// Config records, and had not said so in time.
+    ConfigLagging,
+    /// Config does not record this resource.
+    NotRecorded,
+}
+
+impl Standing {
+    /// The names of `by_state` in the summary, in its order.
+    pub const NAMES: [&'static str; 12] = [
+        "compliant",
+        "queued",
+        "in_wave",
+        "running",
+        "verifying",
+        "pending_reboot",
+        "patched_unconfirmed",
+        "exempt",
+        "quarantined",
+        "unreachable",
+        "unmanaged",
+        "gone",
+    ];
+
+    /// The name in `by_state`; an enrolled target is in a wave once its campaign is cut.
+    pub fn name(&self, campaign_is_cut: bool) -> &'static str {
+        match self {
+            Self::Compliant => "compliant",
+            Self::Enrolled { .. } if campaign_is_cut => "in_wave",
+            Self::Enrolled { .. } | Self::Retrying { .. } => "queued",
+            Self::Running { .. } => "running",
+            Self::Verifying { .. } => "verifying",
+            Self::PendingReboot { .. } => "pending_reboot",
+            Self::PatchedUnconfirmed { .. } => "patched_unconfirmed",
+            Self::Exempt { .. } => "exempt",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Unmanaged { .. } => "unmanaged",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// What a batch runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStep {
+    /// Install what the baseline approves.
+    Install,
+    /// Reboot what an install without reboot left pending.
+    Reboot,
+    /// Scan afterwards: the second proof.
+    Scan,
+}
+
+impl std::fmt::Display for RunStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Install => "install",
+            Self::Reboot => "reboot",
+            Self::Scan => "scan",
+        })
+    }
+}
+
+/// How firmly the patch set of a wave is pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PinStrength {
+    /// The snapshot is alive and pins packages (Windows).
+    Exact,
+    /// The snapshot is alive and pins rules, not packages (Linux).
+    Dated,
+    /// The snapshot is older than it lives (three days): a new one was taken.
+    None,
+}
+
+/// A wave as it was cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaveCut {
+    /// Its name in the policy.
+    pub name: String,
+    /// Number of cells.
+    pub cells: u32,
+    /// Number of targets.
+    pub targets: u64,
+    /// Digest over its cells.
+    pub digest: Digest,
+}
+
+/// A member of a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CellMember {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its platform: a command goes to one.
+    pub platform: Platform,
+    /// Its value of the policy's scope tag, written `key=value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
+/// A limit as a count, pinned when the cell was cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limit {
+    /// What it limits.
+    pub scope: Scope,
+    /// At most so many targets at once.
+    pub limit: u64,
+}
+
+/// The part of a limit that a batch holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Grant {
+    /// What is limited.
+    pub scope: Scope,
+    /// So many targets.
+    pub count: u64,
+    /// Of at most so many.
+    pub limit: u64,
+}
+
+/// A record of a clearance: proof, in the journal, that every gate said yes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClearanceRecord {
+    /// The wave's digest.
+    pub digest: Digest,
+    /// The stop cord's epoch.
+    pub cord_epoch: u64,
+    /// The lane's epoch.
+    pub lane_epoch: u64,
+    /// Who approved.
+    pub approved_by: Vec<PersonId>,
+    /// Nothing may start after this.
+    pub not_after: Timestamp,
+}
+
+/// What became of one member of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The verdict, where something ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Where it stands now.
+    pub to: Standing,
+    /// How the wave counts it.
+    pub count: Count,
+    /// Why, in a few words.
+    pub why: String,
+}
+
+/// How a wave counts a released member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Count {
+    /// Proven patched.
+    Ok,
+    /// Failed or unknown: spends the failure budget.
+    Bad,
+    /// Never touched (compliant, exempt, gone, unreachable before dispatch): outside the budget.
+    Dropped,
+    /// Goes back to the cell, for a later batch or for its reboot.
+    Again,
+    /// Counted before; only the lease is given back.
+    Counted,
+}
+
+/// One change of state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    /// A compliance fact about a target became known.
+    FactNoted {
+        /// The target.
+        target: TargetKey,
+        /// The fact.
+        fact: Fact,
+    },
+    /// A target joined the roster of a collecting campaign.
+    Enrolled {
+        /// The target.
+        target: TargetKey,
+        /// The campaign.
+        campaign: CampaignId,
+        /// The Config rule that found it, where one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+    },
+    /// A target stands elsewhere now, outside any batch.
+    Moved {
+        /// The target.
+        target: TargetKey,
+        /// Where.
+        to: Standing,
+        /// The verdict, where this decides one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verdict: Option<Verdict>,
+        /// Why, in a few words.
+        why: String,
+    },
+
+    /// A policy was put to use; its text is pinned under its digest.
+    PolicyPinned {
+        /// Its digest.
+        digest: Digest,
+        /// Its canonical JSON.
+        policy: String,
+    },
+    /// A lane opened a new collecting campaign.
+    CampaignOpened {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Its policy.
+        policy: Digest,
+        /// When it closes.
+        close_at: Timestamp,
+        /// Into how many doors its roster is spread.
+        doors: u16,
+    },
+    /// A campaign stopped taking members.
+    CampaignClosing {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// The roster of a closing campaign was counted.
+    RosterListed {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Members.
+        members: u64,
+        /// Chunks that are looked up.
+        chunks: u32,
+    },
+    /// A chunk of the roster was looked up.
+    ChunkDescribed {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The account.
+        account: AccountId,
+        /// The Region.
+        region: Region,
+        /// The chunk.
+        chunk: u32,
+        /// Hosts that can be patched.
+        hosts: Vec<Host>,
+        /// Config rules that found members of the chunk.
+        rules: Vec<String>,
+    },
+    /// A cell was cut.
+    CellCut {
+        /// The cell.
+        cell: CellId,
+        /// Its members.
+        members: Vec<CellMember>,
+        /// Its limits, as counts.
+        limits: Vec<Limit>,
+        /// Config rules to ask again afterwards.
+        rules: Vec<String>,
+        /// Digest over all that.
+        digest: Digest,
+    },
+    /// A campaign is cut: waves, digest and patch set are fixed.
+    CampaignClosed {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The waves.
+        waves: Vec<WaveCut>,
+        /// What an approval says yes to.
+        digest: Digest,
+        /// Pins the patch set.
+        snapshot: SnapshotId,
+    },
+    /// Somebody is asked to approve.
+    ApprovalAsked {
+        /// What.
+        subject: Subject,
+        /// The digest to say yes to.
+        digest: Digest,
+        /// How many must.
+        need: u32,
+    },
+    /// A person's word on a digest was taken.
+    ApprovalTaken(Approval),
+    /// A campaign became the running one of its lane.
+    CampaignStarted {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// A wave's turn came: its cells look at their targets again.
+    WaveSealing {
+        /// The wave.
+        wave: WaveId,
+    },
+    /// All cells of a wave are sealed.
+    WaveSealed {
+        /// The wave.
+        wave: WaveId,
+        /// How firmly its patch set is pinned.
+        pin: PinStrength,
+        /// The patch set in force from here.
+        snapshot: SnapshotId,
+    },
+    /// A wave passed every gate.
+    WaveOpened {
+        /// The wave.
+        wave: WaveId,
+        /// The proof.
+        clearance: ClearanceRecord,
+    },
+    /// All members of a wave have ended; it is watched now.
+    WaveBaking {
+        /// The wave.
+        wave: WaveId,
+        /// Until when.
+        until: Timestamp,
+        /// Members proven patched.
+        ok: u64,
+        /// Members failed or unknown.
+        bad: u64,
+    },
+    /// A wave is proven and baked.
+    WaveProven {
+        /// The wave.
+        wave: WaveId,
+    },
+    /// A campaign's wave holds for these reasons (empty: for none any more).
+    Held {
+        /// The wave.
+        wave: WaveId,
+        /// The reasons, in gate order.
+        holds: Vec<Hold>,
+    },
+    /// A campaign ended.
+    CampaignEnded {
+        /// The campaign.
+        campaign: CampaignId,
+        /// How.
+        why: String,
+        /// Whether all its waves were proven.
+        complete: bool,
+    },
+
+    /// A cell looked at its members again; those named need nothing any more.
+    CellSealed {
+        /// The cell.
+        cell: CellId,
+        /// Members that were dropped, with the reason.
+        dropped: Vec<(InstanceId, String)>,
+    },
+    /// A cell is done: every member has ended.
+    CellDone {
+        /// The cell.
+        cell: CellId,
+    },
+    /// Nothing more can start in the cell now.
+    CellHeld {
+        /// The cell.
+        cell: CellId,
+        /// Why.
+        hold: Hold,
+        /// When it is looked at again.
+        again_at: Timestamp,
+    },
+    /// Config was asked about the cell's rules again, or its word was read, or no longer waited for.
+    CellConfirming {
+        /// The cell.
+        cell: CellId,
+        /// What comes next.
+        next: ConfirmStep,
+        /// When.
+        at: Timestamp,
+    },
+
+    /// A batch holds its targets' leases and its grants, and nothing was sent.
+    BatchPlanned {
+        /// The batch.
+        batch: BatchId,
+        /// Install or reboot.
+        step: RunStep,
+        /// Platform.
+        platform: Platform,
+        /// Its members.
+        members: Vec<CellMember>,
+        /// What it holds of each limit.
+        grants: Vec<Grant>,
+        /// The patch set.
+        snapshot: SnapshotId,
+        /// `RebootIfNeeded` or `NoReboot`.
+        reboot_option: String,
+    },
+    /// The intent to send is written: only the winner of this write sends.
+    Sending {
+        /// The batch.
+        batch: BatchId,
+        /// What.
+        step: RunStep,
+        /// Counts the sends of this batch, from 1.
+        generation: u32,
+        /// The signing time of the request.
+        at: Timestamp,
+        /// The proof that it may.
+        clearance: ClearanceRecord,
+    },
+    /// The send did not happen, provably; it is tried again later.
+    SendPutOff {
+        /// The batch.
+        batch: BatchId,
+        /// Why.
+        hold: Hold,
+        /// When it is tried again.
+        again_at: Timestamp,
+    },
+    /// A search found nothing; a second one decides.
+    SearchedInVain {
+        /// The batch.
+        batch: BatchId,
+        /// Complete searches so far for this send.
+        searches: u32,
+    },
+    /// SSM has the command.
+    Sent {
+        /// The batch.
+        batch: BatchId,
+        /// What.
+        step: RunStep,
+        /// Which send.
+        generation: u32,
+        /// The command.
+        command: CommandId,
+        /// When SSM gives up on it.
+        expires_at: Timestamp,
+        /// Found by a search, not by the answer.
+        adopted: bool,
+    },
+    /// Something about the command changed: it is looked at soon, once, however many events say so.
+    LookSoon {
+        /// The batch.
+        batch: BatchId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Invocations reached their end.
+    InvocationsEnded {
+        /// The batch.
+        batch: BatchId,
+        /// Those that ended.
+        ended: Vec<Invocation>,
+    },
+    /// The batch goes on to its scan.
+    ScanDue {
+        /// The batch.
+        batch: BatchId,
+        /// When.
+        at: Timestamp,
+    },
+    /// The scan has ended; patch states are read.
+    ProofDue {
+        /// The batch.
+        batch: BatchId,
+        /// When.
+        at: Timestamp,
+        /// How often they were read in vain.
+        reads: u32,
+    },
+    /// Members left the batch: leases and grants are given back.
+    Released {
+        /// The batch.
+        batch: BatchId,
+        /// What became of each.
+        outcomes: Vec<Outcome>,
+    },
+    /// Members can't be scanned now; the wave counts them as unknown, their leases stay until a scan tells.
+    Stranded {
+        /// The batch.
+        batch: BatchId,
+        /// The members.
+        members: Vec<InstanceId>,
+        /// When it is tried again.
+        again_at: Timestamp,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// All members have left the batch.
+    BatchEnded {
+        /// The batch.
+        batch: BatchId,
+    },
+
+    /// A lane was halted.
+    LaneHalted {
+        /// The lane.
+        lane: LaneId,
+        /// By which wave.
+        wave: WaveId,
+        /// Why.
+        why: String,
+    },
+    /// A named person let a lane go on; what failed so far no longer counts against the wave.
+    LaneResumed {
+        /// The lane.
+        lane: LaneId,
+        /// Who.
+        by: PersonId,
+        /// Why.
+        comment: String,
+        /// The halted wave and the failures it is forgiven.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forgiven: Option<(WaveId, u64)>,
+    },
+    /// The stop cord was pulled or released.
+    CordMoved {
+        /// Pulled or released.
+        pulled: bool,
+        /// By whom.
+        by: PersonId,
+    },
+    /// A change calendar opened or closed.
+    CalendarMoved {
+        /// The calendar.
+        calendar: String,
+        /// Whether changes are allowed.
+        open: bool,
+        /// When that happened.
+        at: Timestamp,
+    },
+    /// What the organization holds was counted.
+    InventoryPinned {
+        /// The campaign it is pinned for.
+        campaign: CampaignId,
+        /// All known instances.
+        total: u64,
+        /// By Region.
+        by_region: BTreeMap<Region, u64>,
+    },
+}
+
+/// What a cell does about Config's confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfirmStep {
+    /// Ask Config to evaluate the rules again.
+    Reevaluate,
+    /// Read Config's word by API.
+    Read,
+    /// Read it a last time; who is not confirmed then is lagging.
+    LastRead,
+    /// Nothing more.
+    Finished,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_keep_their_written_form() {
+        let entry = Entry::CampaignClosing { campaign: "patch-default.1".parse().unwrap() };
+        let text = serde_json::to_string(&entry).unwrap();
+        assert_eq!(text, r#"{"entry":"campaign_closing","campaign":"patch-default.1"}"#);
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
+    }
+
+    #[test]
+    fn every_standing_has_a_column_in_the_summary() {
+        for standing in [Standing::Compliant, Standing::Gone, Standing::Unmanaged { why: String::new() }] {
+            assert!(Standing::NAMES.contains(&standing.name(false)));
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What the outside told us. Facts from AWS, decisions of people, the passing of time, and the answers to our own asks.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fact::{Fact, Invocation, InvocationStatus, PatchState};
+use crate::host::{Host, SpokeFault};
+use crate::id::{AccountId, BatchId, CampaignId, CellId, CommandId, Digest, InstanceId, LaneId, PersonId, Region, TargetKey, WaveId};
+
+/// One thing that happened outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A compliance fact about a target: Config, SSM compliance, or our own sweep.
+    Finding {
+        /// The target.
+        target: TargetKey,
+        /// The fact.
+        fact: Fact,
+    },
+    /// A command as a whole changed. Carries no details: it only makes us look.
+    CommandChanged {
+        /// The account that runs it.
+        account: AccountId,
+        /// Its Region.
+        region: Region,
+        /// The command.
+        command: CommandId,
+    },
+    /// One invocation changed. Carries no details: it only makes us look.
+    InvocationChanged {
+        /// The target.
+        target: TargetKey,
+        /// The command.
+        command: CommandId,
+        /// The coarse status in the event.
+        status: InvocationStatus,
+    },
+    /// EC2 says that an instance changed its state.
+    InstanceChanged {
+        /// The target.
+        target: TargetKey,
+        /// The new state.
+        state: InstanceState,
+        /// When.
+        at: Timestamp,
+    },
+    /// An SSM Change Calendar opened or closed.
+    CalendarChanged {
+        /// The calendar's ARN or name.
+        calendar: String,
+        /// Whether changes are allowed.
+        open: bool,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person decided about a campaign or a wave.
+    Approval(Approval),
+    /// A named person lets a halted lane go on.
+    LaneResumed {
+        /// The lane.
+        lane: LaneId,
+        /// Who.
+        by: PersonId,
+        /// Why.
+        comment: String,
+    },
+    /// A named person pulled the stop cord, or released it.
+    Cord {
+        /// Pulled or released.
+        pulled: bool,
+        /// Who.
+        by: PersonId,
+    },
+    /// Time passed: whatever is due is looked at.
+    Tick {
+        /// The time.
+        at: Timestamp,
+    },
+    /// Look at one aggregate again: it is due, or something that it waits for has moved.
+    Nudge(crate::action::Nudge),
+    /// The answer to one of our own asks.
+    Answer(Answer),
+}
+
+/// EC2 instance states. Source: EC2 Instance State-change Notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceState {
+    /// Starting.
+    Pending,
+    /// Up.
+    Running,
+    /// Going away.
+    ShuttingDown,
+    /// Down.
+    Stopped,
+    /// Going down.
+    Stopping,
+    /// Gone for good.
+    Terminated,
+}
+
+/// What an approval is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A whole campaign, asked for when it closes.
+    Campaign(CampaignId),
+    /// One wave, where the policy asks for each.
+    Wave(WaveId),
+}
+
+impl Subject {
+    /// The campaign in either case.
+    pub fn campaign(&self) -> &CampaignId {
+        match self {
+            Self::Campaign(campaign) => campaign,
+            Self::Wave(wave) => &wave.campaign,
+        }
+    }
+
+    /// Reads `<campaign>` or `<campaign>.w<n>`.
+    ///
+    /// # Errors
+    /// When the text is neither.
+    pub fn parse(text: &str) -> Result<Self, crate::id::IdError> {
+        text.parse().map(Self::Wave).or_else(|_| text.parse().map(Self::Campaign))
+    }
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Campaign(id) => write!(f, "{id}"),
+            Self::Wave(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+/// A person's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// Yes.
+    Approve,
+    /// No.
+    Reject,
+    /// A yes taken back.
+    Revoke,
+}
+
+/// A decision about exactly one digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Approval {
+    /// What it is about.
+    pub subject: Subject,
+    /// The digest that the person saw; a yes to anything else is refused.
+    pub digest: Digest,
+    /// Yes, no, or taken back.
+    pub word: Word,
+    /// Who.
+    pub by: PersonId,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    #[serde(default)]
+    pub comment: String,
+}
+
+/// The answer to one of our own asks; it comes back through the same door as everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// A chunk of a closing campaign's roster was looked up.
+    Described {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The account.
+        account: AccountId,
+        /// The Region.
+        region: Region,
+        /// Which chunk of the roster, from 0.
+        chunk: u32,
+        /// The members that were asked about.
+        members: Vec<RosterMember>,
+        /// What was found, or why nothing was.
+        found: Result<Vec<Host>, SpokeFault>,
+    },
+    /// The campaign was cut into waves and cells, and every cell is written.
+    Partitioned {
+        /// The campaign.
+        campaign: CampaignId,
+        /// What each wave holds.
+        waves: Vec<crate::entry::WaveCut>,
+    },
+    /// SSM answered a SendCommand (or did not).
+    Sent {
+        /// The batch.
+        batch: BatchId,
+        /// Which send of this batch: answers to older ones are void.
+        generation: u32,
+        /// What came back.
+        outcome: SendOutcome,
+    },
+    /// The send was withheld after the intent was written: what was read again said no. Nothing was sent.
+    Withheld {
+        /// The batch.
+        batch: BatchId,
+        /// Which send.
+        generation: u32,
+        /// Why.
+        hold: crate::hold::Hold,
+    },
+    /// A search for a command that may have been accepted.
+    Searched {
+        /// The batch.
+        batch: BatchId,
+        /// Which send.
+        generation: u32,
+        /// The command, if it was found; an error where the search was not complete.
+        found: Result<Option<CommandId>, SpokeFault>,
+    },
+    /// The invocations of a batch's command.
+    Invocations {
+        /// The batch.
+        batch: BatchId,
+        /// The command.
+        command: CommandId,
+        /// All of them, or why not.
+        seen: Result<Vec<Invocation>, SpokeFault>,
+    },
+    /// The patch states of a batch's members, read after its scan.
+    PatchStates {
+        /// The batch.
+        batch: BatchId,
+        /// What was found; instances without a state are absent.
+        seen: Result<Vec<PatchState>, SpokeFault>,
+    },
+    /// Config was asked to evaluate a cell's rules again.
+    Reevaluated {
+        /// The cell.
+        cell: CellId,
+        /// Whether it took the request.
+        outcome: Result<(), SpokeFault>,
+    },
+    /// Config's word on a cell's unconfirmed members, read by API.
+    ComplianceRead {
+        /// The cell.
+        cell: CellId,
+        /// The instances that were asked about.
+        asked: Vec<InstanceId>,
+        /// Facts by instance; `None` where Config does not record.
+        seen: Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault>,
+    },
+    /// A target that could not be reached was looked at again.
+    LookedAt {
+        /// The target.
+        target: TargetKey,
+        /// What was found; `None` where it is not registered.
+        found: Result<Option<Host>, SpokeFault>,
+    },
+}
+
+/// A member of a roster, before anything is known about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RosterMember {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The Config rule that found it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// What came of a SendCommand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum SendOutcome {
+    /// Accepted.
+    Accepted {
+        /// The command.
+        command: CommandId,
+        /// When SSM gives up on it.
+        expires_at: Timestamp,
+    },
+    /// Refused, nothing was sent: these instances are not valid (empty where SSM names none).
+    InvalidInstances {
+        /// The named ones.
+        named: Vec<InstanceId>,
+    },
+    /// Refused, nothing was sent, try later.
+    Throttled,
+    /// Refused, nothing was sent: the spoke does not let us.
+    Denied {
+        /// What it said.
+        why: String,
+    },
+    /// Refused, nothing was sent, and trying again will not help.
+    Refused {
+        /// What it said.
+        why: String,
+    },
+    /// It may or may not have been accepted.
+    Ambiguous {
+        /// What happened.
+        why: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! Bytes to events, once, at the edge.
