@@ -1,0 +1,322 @@
+//! Policy as data: what a person writes in TOML, parsed and checked once. No setting changes a decision; a policy does, and
+//! its digest stands in every sealed wave.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidegate_events::host::Platform;
+use tidegate_events::id::{AccountId, Digest, InstanceId, LaneId, PersonId, Region};
+
+/// A share in basis points (hundredths of a percent); no floats decide anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShareBps(pub u32);
+
+impl ShareBps {
+    /// All of it.
+    pub const ALL: Self = Self(10_000);
+
+    /// This share of `total`, rounded down.
+    pub fn of(self, total: u64) -> u64 {
+        u64::try_from(u128::from(total) * u128::from(self.0) / 10_000).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Display for ShareBps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 % 100 {
+            0 => write!(f, "{}%", self.0 / 100),
+            part if part % 10 == 0 => write!(f, "{}.{}%", self.0 / 100, part / 10),
+            part => write!(f, "{}.{part:02}%", self.0 / 100),
+        }
+    }
+}
+
+/// A limit: a plain count, or a share of the inventory it limits. Written `25` or `"10%"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amount {
+    /// So many targets.
+    Count(u64),
+    /// Such a share of them.
+    Share(ShareBps),
+}
+
+impl Amount {
+    /// The limit as a count: a share rounds down but never below one, so that small fleets move at all.
+    pub fn of(self, total: u64) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            Self::Share(share) => share.of(total).max(1),
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Share(share) => write!(f, "{share}"),
+        }
+    }
+}
+
+/// What a policy is for; only lints depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    /// Lints are strict.
+    Production,
+    /// Lints are milder.
+    Staging,
+    /// Lints are mildest.
+    Development,
+}
+
+/// A whole policy. Fields are private to nobody: a value comes from [`parse`](crate::policy::parse) and is never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its name: lower-case letters, digits and `-`.
+    pub name: String,
+    /// One sentence for people.
+    pub description: String,
+    /// What it is for.
+    pub environment: Environment,
+    /// The catalog entry that it rolls out.
+    pub remediation: String,
+    /// How findings are collected.
+    pub collect: Collect,
+    /// The waves, in order; never empty, and the last takes whoever is left.
+    pub waves: Vec<Wave>,
+    /// Who must say yes.
+    pub approval: ApprovalRule,
+    /// At most so many targets at once.
+    pub blast_radius: BlastRadius,
+    /// Failures (unknown included) that a wave survives; one more halts the lane.
+    pub failure_budget: Amount,
+    /// When targets may be touched; none means always.
+    pub windows: Vec<Window>,
+    /// When nothing may be touched.
+    pub freezes: Vec<Freeze>,
+    /// SSM Change Calendars that must be open.
+    pub calendars: Vec<String>,
+    /// What happens after a failed attempt.
+    pub retry: Retry,
+    /// What happens about reboots.
+    pub reboot: RebootMode,
+    /// Targets that are left alone.
+    pub exemptions: Vec<Exemption>,
+    /// What a bulk run may not exceed.
+    pub belts: Belts,
+    /// How long the patch document may run on one instance, in seconds.
+    pub execution_timeout_secs: u32,
+}
+
+impl Policy {
+    /// The digest over the canonical JSON of every field.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.to_json().as_bytes())
+    }
+
+    /// The canonical JSON: what is pinned beside the digest.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The lane that this policy drives: catalog entry and policy name.
+    ///
+    /// # Errors
+    /// When the two names do not make a lane's name, which parsing has excluded.
+    pub fn lane(&self) -> Result<LaneId, tidegate_events::id::IdError> {
+        format!("{}-{}", self.remediation, self.name).parse()
+    }
+
+    /// Live approvals that a campaign needs: four eyes means at least two people.
+    pub fn approvals_needed(&self) -> u32 {
+        match (self.approval.quorum, self.approval.four_eyes) {
+            (0, _) => 0,
+            (quorum, true) => quorum.max(2),
+            (quorum, false) => quorum,
+        }
+    }
+}
+
+/// How findings are collected into a campaign. All in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collect {
+    /// Without a window: how long after its first finding a campaign closes.
+    pub gather_secs: u32,
+    /// With windows: how long before the next opening it closes, so that approvers have time.
+    pub close_lead_secs: u32,
+    /// Emergency: closes after `gather_secs` even where windows exist.
+    pub emergency: bool,
+}
+
+/// One ordered share of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wave {
+    /// Its name.
+    pub name: String,
+    /// Who may be in it; empty means anyone who is left.
+    pub select: Selector,
+    /// Instances that are named for it.
+    pub instances: Vec<InstanceId>,
+    /// Which share of the whole campaign it takes of those; `None` takes them all.
+    pub share: Option<ShareBps>,
+    /// How long it is watched after its last member ended, in seconds.
+    pub bake_secs: u32,
+    /// Its own failure budget.
+    pub failure_budget: Option<Amount>,
+    /// At most so many of its targets at once.
+    pub at_once: Option<Amount>,
+}
+
+/// Who is meant. Every key that is given must match; within a key, any value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selector {
+    /// Tag key to accepted values.
+    pub tags: BTreeMap<String, Vec<String>>,
+    /// Accounts.
+    pub accounts: Vec<AccountId>,
+    /// Regions.
+    pub regions: Vec<Region>,
+    /// Platforms.
+    pub platforms: Vec<Platform>,
+    /// Organizational units, by id (`ou-...`) or path; an account below one matches.
+    pub ous: Vec<String>,
+}
+
+impl Selector {
+    /// Whether it names nothing, and so means anyone.
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.accounts.is_empty() && self.regions.is_empty() && self.platforms.is_empty() && self.ous.is_empty()
+    }
+}
+
+/// Who must say yes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRule {
+    /// How many; 0 means none is asked.
+    pub quorum: u32,
+    /// At least two different people, whatever the quorum.
+    pub four_eyes: bool,
+    /// Ask for every wave instead of once for the campaign.
+    pub per_wave: bool,
+    /// How long a yes lives until its wave starts, in seconds.
+    pub expires_secs: u32,
+    /// Who may; empty means anyone who can reach the engine.
+    pub approvers: Vec<PersonId>,
+    /// Whether a yes needs a comment (a no always does).
+    pub comment_required: bool,
+}
+
+/// At most so many targets at once, everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlastRadius {
+    /// In one wave.
+    pub wave: Amount,
+    /// In one account.
+    pub account: Amount,
+    /// In one Region.
+    pub region: Amount,
+    /// In all.
+    pub organization: Amount,
+    /// Among targets that share a value of one tag.
+    pub tag: Option<TagLimit>,
+}
+
+/// A limit among targets that share a tag's value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagLimit {
+    /// The tag's key.
+    pub key: String,
+    /// At most so many of one value.
+    pub limit: Amount,
+}
+
+/// When targets may be touched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its name.
+    pub name: String,
+    /// AWS cron, six fields, `cron(...)` optional: minutes hours day-of-month month day-of-week year.
+    pub cron: String,
+    /// IANA time zone in which the cron is read.
+    pub time_zone: String,
+    /// How long it is open, in seconds of real time.
+    pub duration_secs: u32,
+    /// How long before its end nothing may start any more, in seconds.
+    pub cutoff_secs: u32,
+}
+
+/// When nothing may be touched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// Its name.
+    pub name: String,
+    /// First instant.
+    pub from: Timestamp,
+    /// First instant after it.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// What happens after a failed attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all, the first included; then quarantine.
+    pub attempts_max: u32,
+    /// Wait before the second attempt, in seconds; doubles each time.
+    pub backoff_secs: u32,
+    /// Longest wait, in seconds.
+    pub backoff_max_secs: u32,
+    /// Who looks after a quarantined target.
+    pub owner: String,
+}
+
+impl Retry {
+    /// The wait after this many failed attempts (1 or more), in seconds.
+    pub fn backoff(&self, attempts: u32) -> u32 {
+        let doublings = attempts.saturating_sub(1).min(16);
+        self.backoff_secs.saturating_mul(1 << doublings).min(self.backoff_max_secs)
+    }
+}
+
+/// What happens about reboots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RebootMode {
+    /// The patch command reboots (`RebootIfNeeded`).
+    InCommand,
+    /// Install with `NoReboot`; the reboot is its own gated step afterwards.
+    Separate,
+    /// Install with `NoReboot`; somebody else reboots.
+    Never,
+}
+
+/// Targets that are left alone, by a named owner, until a date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exemption {
+    /// Who is meant.
+    pub select: Selector,
+    /// Instances that are named.
+    pub instances: Vec<InstanceId>,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// First instant after it.
+    pub until: Timestamp,
+}
+
+/// What a bulk run may not exceed; above it the run is refused, not cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Belts {
+    /// At most so many targets in one run.
+    pub targets_max: u64,
+    /// At most such a share of the inventory; from 50 known instances on.
+    pub share_max: ShareBps,
+}
