@@ -204,6 +204,8 @@ pub struct Limit {
     pub scope: Scope,
     /// At most so many targets at once.
     pub limit: u64,
+    /// Of so many known ones: what a changed policy's percentage is taken of.
+    pub base: u64,
 }
 
 /// The part of a limit that a batch holds.
@@ -344,6 +346,9 @@ pub enum Entry {
         hosts: Vec<Host>,
         /// Config rules that found members of the chunk.
         rules: Vec<String>,
+        /// Members that can't be patched: where they stand now, and why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        moved: Vec<(InstanceId, Standing, String)>,
     },
     /// A cell was cut.
     CellCut {
@@ -396,8 +401,17 @@ pub enum Entry {
         wave: WaveId,
         /// How firmly its patch set is pinned.
         pin: PinStrength,
-        /// The patch set in force from here.
+        /// Members that were kept.
+        kept: u64,
+    },
+    /// The patch set is older than it lives: a new one is pinned, which bakes anew and needs a yes of its own.
+    WaveRenewed {
+        /// The wave.
+        wave: WaveId,
+        /// The new patch set.
         snapshot: SnapshotId,
+        /// Until when the wave before is watched again.
+        bakes_until: Timestamp,
     },
     /// A wave passed every gate.
     WaveOpened {
@@ -459,6 +473,24 @@ pub enum Entry {
         hold: Hold,
         /// When it is looked at again.
         again_at: Timestamp,
+    },
+    /// The campaign ended before these were touched: they join a later one.
+    CellDismissed {
+        /// The cell.
+        cell: CellId,
+        /// The members.
+        members: Vec<InstanceId>,
+        /// Not before.
+        not_before: Timestamp,
+    },
+    /// Config's word on these is no longer awaited.
+    CellLagging {
+        /// The cell.
+        cell: CellId,
+        /// The members.
+        members: Vec<InstanceId>,
+        /// Why.
+        lag: Lag,
     },
     /// Config was asked about the cell's rules again, or its word was read, or no longer waited for.
     CellConfirming {
@@ -641,8 +673,10 @@ pub enum ConfirmStep {
     Reevaluate,
     /// Read Config's word by API.
     Read,
-    /// Read it a last time; who is not confirmed then is lagging.
+    /// Read it a last time.
     LastRead,
+    /// The last read is asked for: its answer decides who is lagging; without one it is asked again.
+    Deciding,
     /// Nothing more.
     Finished,
 }

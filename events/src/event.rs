@@ -27,6 +27,8 @@ pub enum Event {
         region: Region,
         /// The command.
         command: CommandId,
+        /// The coarse status in the event.
+        status: InvocationStatus,
     },
     /// One invocation changed. Carries no details: it only makes us look.
     InvocationChanged {
@@ -187,6 +189,8 @@ pub enum Answer {
         members: Vec<RosterMember>,
         /// What was found, or why nothing was.
         found: Result<Vec<Host>, SpokeFault>,
+        /// The organizational units above the account.
+        ous: Vec<String>,
     },
     /// The campaign was cut into waves and cells, and every cell is written.
     Partitioned {
@@ -194,6 +198,17 @@ pub enum Answer {
         campaign: CampaignId,
         /// What each wave holds.
         waves: Vec<crate::entry::WaveCut>,
+        /// Known instances, all and by Region.
+        inventory: (u64, std::collections::BTreeMap<Region, u64>),
+    },
+    /// A closing campaign's roster was counted.
+    Listed {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Its members.
+        members: u64,
+        /// Chunks of at most 50 members of one account and Region, always cut the same way.
+        chunks: u32,
     },
     /// SSM answered a SendCommand (or did not).
     Sent {
@@ -219,8 +234,8 @@ pub enum Answer {
         batch: BatchId,
         /// Which send.
         generation: u32,
-        /// The command, if it was found; an error where the search was not complete.
-        found: Result<Option<CommandId>, SpokeFault>,
+        /// The command and when SSM gives up on it, if it was found; an error where the search was not complete.
+        found: Result<Option<(CommandId, Timestamp)>, SpokeFault>,
     },
     /// The invocations of a batch's command.
     Invocations {

@@ -207,7 +207,9 @@ impl fmt::Display for Hold {
             Self::Baking { wave, until } => write!(f, "wave {wave} bakes until {until}"),
             Self::WindowClosed { opens_at: Some(at) } => write!(f, "no maintenance window is open; the next opens at {at}"),
             Self::WindowClosed { opens_at: None } => f.write_str("no maintenance window is open and none will open: change the policy"),
-            Self::TooLateInWindow { cutoff_at, opens_at: Some(at) } => write!(f, "too late to start before the cutoff at {cutoff_at}; the next window opens at {at}"),
+            Self::TooLateInWindow { cutoff_at, opens_at: Some(at) } => {
+                write!(f, "too late to start before the cutoff at {cutoff_at}; the next window opens at {at}")
+            }
             Self::TooLateInWindow { cutoff_at, opens_at: None } => write!(f, "too late to start before the cutoff at {cutoff_at}, and no window follows"),
             Self::Unhealthy { why } => write!(f, "the health check says no: {why}"),
             Self::HealthInconclusive { why } => write!(f, "the health check could not say: {why}; a person must look"),

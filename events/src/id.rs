@@ -115,7 +115,12 @@ fn is_region(text: &str) -> bool {
     let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
     match parts.split_last() {
         Some((number, words)) => {
-            text.len() <= 32 && words.len() >= 2 && words.iter().all(word) && number.len() <= 2 && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+            text.len() <= 32
+                && words.len() >= 2
+                && words.iter().all(word)
+                && number.len() <= 2
+                && !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
         }
         None => false,
     }
@@ -194,9 +199,7 @@ impl FromStr for TargetKey {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let mut parts = text.split('/');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(account), Some(region), Some(instance), None) => {
-                Ok(Self { account: account.parse()?, region: region.parse()?, instance: instance.parse()? })
-            }
+            (Some(account), Some(region), Some(instance), None) => Ok(Self { account: account.parse()?, region: region.parse()?, instance: instance.parse()? }),
             _ => Err(IdError::new("a target", text, "`account/region/instance-id`")),
         }
     }

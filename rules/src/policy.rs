@@ -1,5 +1,16 @@
 //! Policy as data: what a person writes in TOML, parsed and checked once. No setting changes a decision; a policy does, and
 //! its digest stands in every sealed wave.
+//!
+//! [`parse`] makes a policy or says everything that is wrong with it, [`lint`] says what is legal but unwise, [`explain`]
+//! says in plain English what it does.
+
+mod defaults;
+mod explain;
+mod lint;
+mod parse;
+mod read;
+mod stricter;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +19,35 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, Digest, InstanceId, LaneId, PersonId, Region};
+
+use crate::window::{self, Opening, WindowError};
+
+pub use explain::explain;
+pub use lint::{Lint, lint, lint_at};
+pub use parse::parse;
+pub use read::{PolicyError, PolicyErrors};
+
+/// The policies that come with Tidegate, by name.
+pub const BUILTIN_NAMES: [&str; 4] = ["default", "accelerated", "slow-roll", "emergency"];
+
+/// The commented TOML of a policy that comes with Tidegate.
+pub fn builtin(name: &str) -> Option<&'static str> {
+    match name {
+        "default" => Some(include_str!("../policies/default.toml")),
+        "accelerated" => Some(include_str!("../policies/accelerated.toml")),
+        "slow-roll" => Some(include_str!("../policies/slow-roll.toml")),
+        "emergency" => Some(include_str!("../policies/emergency.toml")),
+        _ => None,
+    }
+}
+
+/// The policy that applies where nobody wrote one.
+///
+/// # Errors
+/// Never, as a test holds; it is parsed like any other.
+pub fn default_policy() -> Result<Policy, PolicyErrors> {
+    parse(include_str!("../policies/default.toml"), "default.toml")
+}
 
 /// A share in basis points (hundredths of a percent); no floats decide anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,6 +82,13 @@ pub enum Amount {
     Count(u64),
     /// Such a share of them.
     Share(ShareBps),
+    /// Whichever of the two is smaller. Nobody writes this: it comes from [`Amount::min`].
+    Least {
+        /// At most so many.
+        count: u64,
+        /// And at most such a share.
+        share: ShareBps,
+    },
 }
 
 impl Amount {
@@ -50,6 +97,26 @@ impl Amount {
         match self {
             Self::Count(count) => count,
             Self::Share(share) => share.of(total).max(1),
+            Self::Least { count, share } => count.min(share.of(total).max(1)),
+        }
+    }
+
+    /// The smaller limit, whatever the total turns out to be: `a.min(b).of(n)` is the smaller of `a.of(n)` and `b.of(n)`.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        let parts = |amount| match amount {
+            Self::Count(count) => (Some(count), None),
+            Self::Share(share) => (None, Some(share)),
+            Self::Least { count, share } => (Some(count), Some(share)),
+        };
+        let ((count, share), (counts, shares)) = (parts(self), parts(other));
+        let count = count.into_iter().chain(counts).min();
+        let share = share.into_iter().chain(shares).min();
+        match (count, share) {
+            (Some(count), Some(share)) => Self::Least { count, share },
+            (Some(count), None) => Self::Count(count),
+            (None, Some(share)) => Self::Share(share),
+            (None, None) => self,
         }
     }
 }
@@ -59,6 +126,7 @@ impl fmt::Display for Amount {
         match self {
             Self::Count(count) => write!(f, "{count}"),
             Self::Share(share) => write!(f, "{share}"),
+            Self::Least { count, share } => write!(f, "{count} or {share}, whichever is less"),
         }
     }
 }
@@ -98,6 +166,10 @@ pub struct Policy {
     pub failure_budget: Amount,
     /// When targets may be touched; none means always.
     pub windows: Vec<Window>,
+    /// Windows of which one must be open *as well*; none asks for nothing. Nobody writes these: they come from
+    /// [`Policy::stricter`], where pinned and current policy name different windows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_windows: Vec<Window>,
     /// When nothing may be touched.
     pub freezes: Vec<Freeze>,
     /// SSM Change Calendars that must be open.
@@ -135,11 +207,15 @@ impl Policy {
 
     /// Live approvals that a campaign needs: four eyes means at least two people.
     pub fn approvals_needed(&self) -> u32 {
-        match (self.approval.quorum, self.approval.four_eyes) {
-            (0, _) => 0,
-            (quorum, true) => quorum.max(2),
-            (quorum, false) => quorum,
-        }
+        self.approval.needed()
+    }
+
+    /// How the windows stand at `now`: ours, and those that must be open as well.
+    ///
+    /// # Errors
+    /// When a cron or a zone is wrong, which parsing has excluded.
+    pub fn opening(&self, now: Timestamp) -> Result<Opening, WindowError> {
+        window::look_both(&self.windows, &self.also_windows, now)
     }
 }
 
@@ -210,6 +286,17 @@ pub struct ApprovalRule {
     pub approvers: Vec<PersonId>,
     /// Whether a yes needs a comment (a no always does).
     pub comment_required: bool,
+}
+
+impl ApprovalRule {
+    /// Live approvals that are needed: four eyes means at least two people.
+    pub fn needed(&self) -> u32 {
+        match (self.quorum, self.four_eyes) {
+            (0, _) => 0,
+            (quorum, true) => quorum.max(2),
+            (quorum, false) => quorum,
+        }
+    }
 }
 
 /// At most so many targets at once, everywhere.

@@ -1,1 +1,13 @@
-//! .
+//! The two doors. [`Engine::handle`] takes everything that comes in; [`Engine::perform`] does everything that goes out and
+//! comes back through the first. Decisions are made in `tidegate-rules`; here they are loaded, committed and carried out.
+
+pub mod commit;
+pub mod error;
+pub mod handle;
+pub mod perform;
+pub mod ports;
+pub mod shell;
+pub mod store;
+
+pub use error::EngineError;
+pub use handle::{Engine, Handled};

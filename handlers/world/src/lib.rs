@@ -1,1 +1,40 @@
-//! .
+//! A model of an AWS organization: accounts, instances and their agents, Systems Manager, Config and EventBridge, with the
+//! traps that the real ones have and with faults by the seed, in virtual time.
+//!
+//! A [`Spec`] says what there is; a [`World`] is what becomes of it. The engine acts on it through `ports::Cloud`, the driver
+//! moves its time and carries its events, and checkers look behind the scenes. Nothing here knows the engine's rules: a world
+//! that agreed with the engine by construction would prove nothing.
+
+mod agenda;
+mod bus;
+mod calls;
+mod clock;
+mod cloud;
+mod command;
+mod config;
+mod draw;
+mod faults;
+mod fleet;
+mod generate;
+mod host;
+mod ledger;
+mod locate;
+mod log;
+mod run;
+mod spec;
+mod ssm;
+mod state;
+mod wire;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use command::SendRecord;
+pub use draw::{Draw, draw};
+pub use faults::Faults;
+pub use fleet::{FLEET_SCHEMA, Fleet, FleetAccount, FleetAccountState, FleetInstance};
+pub use generate::REGIONS;
+pub use ledger::Counts;
+pub use spec::{AccountSpec, AccountState, HostSpec, RULE, Recording, Role, Spec, Trouble};
+pub use world::{Delivery, HostTruth, World};

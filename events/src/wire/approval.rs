@@ -1,0 +1,73 @@
+//! What named people say, as events of our own: approvals, a lane resumed, the stop cord.
+//!
+//! These move machines, so their details are read strictly: a key that we do not know is refused, not skipped.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::event::{Approval, Event, Subject, Word};
+use crate::id::{LaneId, PersonId};
+
+use super::envelope::{Envelope, ours};
+use super::reader::{Object, Stop, quoted};
+
+pub(super) const APPROVAL: &str = "Tidegate Approval";
+pub(super) const LANE_RESUMED: &str = "Tidegate Lane Resumed";
+pub(super) const CORD: &str = "Tidegate Cord";
+
+/// A person's word on one digest.
+pub(super) fn approval(envelope: &Envelope<'_>) -> Result<Event, Stop> {
+    let detail = &envelope.detail;
+    detail.only(&["subject", "digest", "word", "by", "comment"])?;
+    let comment = detail.optional_text("comment")?.unwrap_or_default();
+    let word = detail.word("word", "approve, reject or revoke")?;
+    if word == Word::Reject && comment.trim().is_empty() {
+        return Err(Stop::Rejected(format!("{} is missing: a rejection must say why", detail.path_of("comment"))));
+    }
+    let (subject, digest, by) = (subject(detail)?, detail.id("digest")?, detail.id("by")?);
+    Ok(Event::Approval(Approval { subject, digest, word, by, at: envelope.time, comment: comment.to_owned() }))
+}
+
+/// `"patch-default.1"`, or the tagged form that journals use: `{"campaign":"patch-default.1"}`.
+fn subject(detail: &Object<'_>) -> Result<Subject, Stop> {
+    const EXPECTED: &str = "a campaign such as `patch-default.1`, or a wave such as `patch-default.1.w0`";
+    if let Some(tagged @ Value::Object(_)) = detail.get("subject") {
+        return Subject::deserialize(tagged).map_err(|error| detail.wrong("subject", format_args!("{error}: expected {EXPECTED}")));
+    }
+    let text = detail.text("subject")?;
+    Subject::parse(text).map_err(|_| detail.wrong("subject", format_args!("{} is neither a campaign nor a wave: expected {EXPECTED}", quoted(text))))
+}
+
+/// A named person lets a halted lane go on, and says why.
+pub(super) fn lane_resumed(envelope: &Envelope<'_>) -> Result<Event, Stop> {
+    let detail = &envelope.detail;
+    detail.only(&["lane", "by", "comment"])?;
+    Ok(Event::LaneResumed { lane: detail.id("lane")?, by: detail.id("by")?, comment: detail.text("comment")?.to_owned() })
+}
+
+/// A named person pulled the stop cord, or released it.
+pub(super) fn cord(envelope: &Envelope<'_>) -> Result<Event, Stop> {
+    let detail = &envelope.detail;
+    detail.only(&["pulled", "by"])?;
+    Ok(Event::Cord { pulled: detail.flag("pulled")?, by: detail.id("by")? })
+}
+
+/// An approval in its wire form; [`super::parse`] gives it back unchanged. Its time is the envelope's.
+pub fn approval_to_json(approval: &Approval) -> Value {
+    let mut detail = json!({ "subject": approval.subject.to_string(), "digest": approval.digest, "word": approval.word, "by": approval.by });
+    if let (Value::Object(map), false) = (&mut detail, approval.comment.is_empty()) {
+        map.insert("comment".into(), approval.comment.as_str().into());
+    }
+    ours(APPROVAL, approval.at, detail)
+}
+
+/// A resumed lane in its wire form; [`super::parse`] gives it back if the comment says something.
+pub fn lane_resumed_to_json(lane: &LaneId, by: &PersonId, comment: &str, at: Timestamp) -> Value {
+    ours(LANE_RESUMED, at, json!({ "lane": lane, "by": by, "comment": comment }))
+}
+
+/// The stop cord, pulled or released, in its wire form.
+pub fn cord_to_json(pulled: bool, by: &PersonId, at: Timestamp) -> Value {
+    ours(CORD, at, json!({ "pulled": pulled, "by": by }))
+}

@@ -1,0 +1,295 @@
+//! The second door: do the one thing that was asked, and come back through the first. Every action may be performed again
+//! after a crash: each looks first whether the aggregate that asked for it still wants it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tidegate_events::action::Nudge;
+use tidegate_events::entry::RunStep;
+use tidegate_events::event::{Answer, Event, RosterMember};
+use tidegate_events::fact::Fact;
+use tidegate_events::host::SpokeFault;
+use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, InstanceId, Region, WaveId};
+use tidegate_events::Action;
+use tidegate_rules::desk::later;
+use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX, Counts};
+use tidegate_rules::state::{BatchPhase, Chunk, RosterEntry};
+use tidegate_rules::{Key, State, sending};
+
+use crate::commit::read_state;
+use crate::error::EngineError;
+use crate::handle::Engine;
+use crate::ports::{Cloud, SendRequest, Spoke};
+use crate::store::Store;
+
+/// Items read in one page.
+const PAGE: usize = 1000;
+
+impl<S: Store, C: Cloud> Engine<S, C> {
+    /// Performs one action. Gives what is asked next; none of it needs to be kept, since whoever waits for it is due.
+    ///
+    /// # Errors
+    /// When what came of it could not be stored. The action stays in the outbox and is performed again.
+    pub async fn perform(&self, action: &Action, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        match action {
+            Action::Nudge(nudge) => self.answer(Event::Nudge(nudge.clone()), now).await,
+            Action::NudgeCells(wave) => self.nudge_cells(wave).await,
+            Action::ListRoster(campaign) => self.list_roster(campaign, now).await,
+            Action::Describe { campaign, account, region, chunk, members } => self.describe(campaign, *account, region, *chunk, members, now).await,
+            Action::Partition(campaign) => self.partition(campaign, now).await,
+            Action::Send { batch, step } => self.send(batch, *step, now).await,
+            Action::Search(batch) => self.search(batch, now).await,
+            Action::ReadInvocations { batch, command } => {
+                let seen = self.cloud().invocations(&spoke(&batch.cell), command).await;
+                self.answer(Event::Answer(Answer::Invocations { batch: batch.clone(), command: command.clone(), seen }), now).await
+            }
+            Action::ReadPatchStates(batch) => self.read_patch_states(batch, now).await,
+            Action::Cancel { batch, command } => {
+                if let Err(fault) = self.cloud().cancel(&spoke(&batch.cell), command).await {
+                    tracing::warn!(%batch, %command, %fault, "a cancel was not taken");
+                }
+                Ok(Vec::new())
+            }
+            Action::Reevaluate { cell, rules } => {
+                let outcome = self.cloud().start_evaluation(&spoke(cell), rules).await;
+                self.answer(Event::Answer(Answer::Reevaluated { cell: cell.clone(), outcome }), now).await
+            }
+            Action::ReadCompliance { cell, instances } => self.read_compliance(cell, instances, now).await,
+            Action::LookAt(target) => {
+                let spoke = Spoke { account: target.account, region: target.region.clone() };
+                let found = self.cloud().describe(&spoke, std::slice::from_ref(&target.instance)).await;
+                let found = found.map(|hosts| hosts.into_iter().find(|host| host.instance == target.instance));
+                self.answer(Event::Answer(Answer::LookedAt { target: target.clone(), found }), now).await
+            }
+            Action::Notify(notice) => {
+                tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
+                if let Err(fault) = self.cloud().notify(notice).await {
+                    tracing::error!(subject = %notice.subject, %fault, "ERROR: a notice was not published");
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    async fn answer(&self, event: Event, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        Ok(self.handle(&event, now).await?.actions)
+    }
+
+    async fn list_all(&self, prefix: &str, mut each: impl FnMut(State) + Send) -> Result<(), EngineError> {
+        let mut after: Option<Key> = None;
+        loop {
+            let page = self.store().list(prefix, after.as_ref(), PAGE).await.map_err(|source| EngineError::Store { what: format!("a listing of `{prefix}`"), source })?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for (key, stored) in page {
+                each(read_state(&key, &stored.body)?);
+            }
+        }
+    }
+
+    async fn nudge_cells(&self, wave: &WaveId) -> Result<Vec<Action>, EngineError> {
+        let mut cells = Vec::new();
+        self.list_all(&Key::cells_of(wave), |state| {
+            if let State::Cell(cell) = state {
+                cells.push(Action::Nudge(Nudge::Cell(cell.id)));
+            }
+        })
+        .await?;
+        Ok(cells)
+    }
+
+    /// Reads the roster and cuts it into chunks: by account and Region, in the order of the ring, so that a second listing
+    /// gives the same chunks (the doors are shut, so nobody joins).
+    async fn list_roster(&self, campaign: &CampaignId, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        let mut spokes: BTreeMap<(AccountId, Region), Vec<RosterEntry>> = BTreeMap::new();
+        self.list_all(&Key::roster_of(campaign), |state| {
+            if let State::Roster(entry) = state {
+                spokes.entry((entry.target.account, entry.target.region.clone())).or_default().push(entry);
+            }
+        })
+        .await?;
+        let mut chunks = Vec::new();
+        let mut members = 0u64;
+        for ((account, region), entries) in &spokes {
+            members += entries.len() as u64;
+            for entries in entries.chunks(CHUNK_MEMBERS_MAX) {
+                chunks.push((*account, region.clone(), entries.iter().map(RosterEntry::member).collect::<Vec<RosterMember>>()));
+            }
+        }
+        let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+        let mut actions = self.answer(Event::Answer(Answer::Listed { campaign: campaign.clone(), members, chunks: count }), now).await?;
+        let keys: Vec<Key> = (0u32..).zip(&chunks).map(|(n, (account, region, _))| Key::chunk(campaign, *account, region, n)).collect();
+        let known = self.store().get(&keys).await.map_err(|source| EngineError::Store { what: "a look-up".into(), source })?;
+        for ((chunk, (account, region, members)), known) in (0u32..).zip(chunks).zip(known) {
+            if known.is_none() {
+                actions.push(Action::Describe { campaign: campaign.clone(), account, region, chunk, members });
+            }
+        }
+        if !actions.iter().any(|action| matches!(action, Action::Describe { .. })) {
+            actions.push(Action::Nudge(Nudge::Campaign(campaign.clone())));
+        }
+        Ok(actions)
+    }
+
+    async fn describe(&self, campaign: &CampaignId, account: AccountId, region: &Region, chunk: u32, members: &[RosterMember], now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        let instances: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
+        let spoke = Spoke { account, region: region.clone() };
+        let found = self.cloud().describe(&spoke, &instances).await;
+        let ous = self.cloud().inventory(None).await.ok().and_then(|inventory| inventory.ous.get(&account).cloned()).unwrap_or_default();
+        let answer = Answer::Described { campaign: campaign.clone(), account, region: region.clone(), chunk, members: members.to_vec(), found, ous };
+        self.answer(Event::Answer(answer), now).await
+    }
+
+    /// Cuts a described campaign. Cells are written one by one; a crash in between is continued by doing all of it again.
+    async fn partition(&self, id: &CampaignId, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        let wanted = self
+            .look(now, |desk| {
+                let Some(campaign) = desk.campaign(id)? else { return Ok(None) };
+                let (pinned, closing) = (campaign.policy, matches!(campaign.phase, tidegate_rules::state::CampaignPhase::Closing { chunks: Some(_), .. }));
+                // The partition is made under the pinned policy alone; stricter limits of today apply when batches draw.
+                desk.effective(&pinned)?;
+                match desk.item(&Key::policy(&pinned))? {
+                    Some(State::Policy { json }) if closing => Ok(Some((pinned, json.clone()))),
+                    _ => Ok(None),
+                }
+            })
+            .await?;
+        let Some((pinned, json)) = wanted else { return Ok(Vec::new()) };
+        let policy = serde_json::from_str(&json).map_err(|error| EngineError::Damaged(format!("policy `{pinned}`: {error}")))?;
+        let policy: tidegate_rules::policy::Policy = policy;
+        let mut chunks: Vec<Chunk> = Vec::new();
+        self.list_all(&Key::chunks_of(id), |state| {
+            if let State::Chunk(chunk) = state {
+                chunks.push(chunk);
+            }
+        })
+        .await?;
+        let tag_key = policy.blast_radius.tag.as_ref().map(|tag| tag.key.as_str());
+        let inventory = match self.cloud().inventory(tag_key).await {
+            Ok(inventory) => inventory,
+            Err(fault) => {
+                // Doubt is no: without an inventory there are no limits. The campaign is due again in minutes.
+                tracing::warn!(campaign = %id, %fault, "the inventory could not be read; the campaign is cut later");
+                return Ok(Vec::new());
+            }
+        };
+        let counts = Counts { total: inventory.total, by_account: inventory.by_account, by_region: inventory.by_region, by_tag: inventory.by_tag, ous: inventory.ous };
+        let cut = plan::cut(&policy, &pinned, id, &chunks, &counts);
+        for cell in &cut.cells {
+            let (written, _) = self.transact(&"a cell", now, |desk| plan::write_cell(desk, cell)).await?;
+            if let Err(hold) = written {
+                return Err(EngineError::Damaged(hold.to_string()));
+            }
+        }
+        self.answer(Event::Answer(Answer::Partitioned { campaign: id.clone(), waves: cut.waves, inventory: (counts.total, counts.by_region) }), now).await
+    }
+
+    /// INVARIANT (no clearance, no command): the intent is committed first; cord, lane, campaign, freeze, window and approval
+    /// are read again after that commit; then the request goes out, once, signed with the intent's time.
+    async fn send(&self, batch: &BatchId, step: RunStep, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        let (order, mut actions) = self.transact(&"a send", now, |desk| sending::start(desk, batch, step)).await?;
+        let Some(order) = order else { return Ok(actions) };
+        let generation = order.lease.generation();
+        if let Err(hold) = self.look(now, |desk| sending::still_cleared(desk, &order)).await? {
+            actions.extend(self.answer(Event::Answer(Answer::Withheld { batch: batch.clone(), generation, hold }), now).await?);
+            return Ok(actions);
+        }
+        let request = SendRequest {
+            spoke: spoke(&batch.cell),
+            document: order.document.clone(),
+            parameters: order.parameters.clone(),
+            max_concurrency: u32::try_from(order.instances.len()).unwrap_or(u32::MAX),
+            instances: order.instances.clone(),
+            marker: order.marker.clone(),
+            timeout_secs: order.timeout_secs,
+            execution_timeout_secs: order.execution_timeout_secs,
+            signed_at: order.at,
+        };
+        let outcome = self.cloud().send(&request).await;
+        tracing::debug!(%batch, %step, generation, ?outcome, "sent");
+        actions.extend(self.answer(Event::Answer(Answer::Sent { batch: batch.clone(), generation, outcome }), now).await?);
+        Ok(actions)
+    }
+
+    /// Looks for a command that may have been accepted, by document, marker, parameters and ids, from five minutes before
+    /// the intent to fifteen after it.
+    async fn search(&self, id: &BatchId, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        let batch = self.look(now, |desk| desk.batch(id).map(|batch| batch.cloned())).await?;
+        let Some(batch) = batch else { return Ok(Vec::new()) };
+        let BatchPhase::Sending { step, at, .. } = batch.phase else { return Ok(Vec::new()) };
+        let document = self.document(&batch, now).await?;
+        let found = self.cloud().list_commands(&spoke(&id.cell), &document, later(at, -300), later(at, 900)).await.map(|seen| {
+            let marker = batch.marker(step, batch.generation);
+            let parameters = sending::parameters(step, &batch.reboot_option, &batch.snapshot);
+            let mut ids = batch.instances();
+            ids.sort();
+            seen.into_iter()
+                .find(|command| {
+                    let mut theirs = command.instances.clone();
+                    theirs.sort();
+                    command.marker == marker && command.parameters == parameters && theirs == ids
+                })
+                .map(|command| (command.command, command.expires_at))
+        });
+        self.answer(Event::Answer(Answer::Searched { batch: id.clone(), generation: batch.generation, found }), now).await
+    }
+
+    async fn document(&self, batch: &tidegate_rules::state::Batch, now: Timestamp) -> Result<String, EngineError> {
+        let campaign = batch.id.cell.wave.campaign.clone();
+        let remediation = self
+            .look(now, |desk| {
+                let Some(found) = desk.campaign(&campaign)? else { return Ok(None) };
+                let digest = found.policy;
+                desk.effective(&digest).map(|policy| Some(policy.remediation.clone()))
+            })
+            .await?;
+        let entry = remediation.as_deref().and_then(tidegate_rules::catalog::entry);
+        entry.map(|entry| entry.document.clone()).ok_or_else(|| EngineError::Damaged(format!("batch `{}` names no catalog entry", batch.id)))
+    }
+
+    async fn read_patch_states(&self, id: &BatchId, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        let batch = self.look(now, |desk| desk.batch(id).map(|batch| batch.cloned())).await?;
+        let Some(batch) = batch else { return Ok(Vec::new()) };
+        if !matches!(batch.phase, BatchPhase::Proving { .. }) {
+            return Ok(Vec::new());
+        }
+        let seen = self.cloud().patch_states(&spoke(&id.cell), &batch.instances()).await;
+        self.answer(Event::Answer(Answer::PatchStates { batch: id.clone(), seen }), now).await
+    }
+
+    /// Config's word by API: what an event would have told comes in as a finding, then the cell hears who has none.
+    async fn read_compliance(&self, cell: &CellId, instances: &[InstanceId], now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        let seen = self.cloud().compliance(&spoke(cell), instances).await;
+        let mut actions = Vec::new();
+        if let Ok(seen) = &seen {
+            for (instance, fact) in seen {
+                if let Some(fact) = fact {
+                    actions.extend(self.answer(Event::Finding { target: cell.target(instance), fact: fact.clone() }, now).await?);
+                }
+            }
+        }
+        actions.extend(self.answer(Event::Answer(Answer::ComplianceRead { cell: cell.clone(), asked: instances.to_vec(), seen }), now).await?);
+        Ok(actions)
+    }
+
+    /// Asks the aggregator for everything that is non-compliant and takes in what no event has told. Gives how many were new.
+    ///
+    /// # Errors
+    /// When a finding could not be stored.
+    pub async fn sweep(&self, now: Timestamp) -> Result<Result<u64, SpokeFault>, EngineError> {
+        let found: Vec<(tidegate_events::id::TargetKey, Fact)> = match self.cloud().non_compliant().await {
+            Ok(found) => found,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let mut new = 0;
+        for (target, fact) in found {
+            let handled = self.handle(&Event::Finding { target, fact }, now).await?;
+            new += u64::from(handled.outcome == tidegate_rules::decide::Outcome::Accepted);
+        }
+        Ok(Ok(new))
+    }
+}
+
+fn spoke(cell: &CellId) -> Spoke {
+    Spoke { account: cell.account, region: cell.region.clone() }
+}

@@ -1,0 +1,94 @@
+//! What every embedded shell does between two moments: perform what is asked until nothing is, and look at what is due.
+//! The Lambda shell does the same with queues in between.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use tidegate_events::action::Nudge;
+use tidegate_events::{Action, Event};
+use tidegate_rules::Key;
+
+use crate::error::EngineError;
+use crate::handle::{Engine, Handled};
+use crate::ports::Cloud;
+use crate::store::Store;
+
+/// Outbox entries taken at once.
+const OUTBOX_PAGE: usize = 256;
+/// Due keys taken at once.
+const DUE_PAGE: usize = 256;
+
+impl<S: Store, C: Cloud> Engine<S, C> {
+    /// Takes one event and performs everything that follows from it now.
+    ///
+    /// # Errors
+    /// When something could not be stored; what is in the outbox stays there.
+    pub async fn take(&self, event: &Event, now: Timestamp) -> Result<Handled, EngineError> {
+        let handled = self.handle(event, now).await?;
+        self.run(handled.actions.clone(), now).await?;
+        Ok(handled)
+    }
+
+    /// Performs these actions, what follows from them, and what is in the outbox, until nothing is left.
+    ///
+    /// # Errors
+    /// When something could not be stored; what is in the outbox stays there.
+    pub async fn run(&self, actions: Vec<Action>, now: Timestamp) -> Result<(), EngineError> {
+        let mut asked: VecDeque<Action> = actions.into();
+        loop {
+            while let Some(action) = asked.pop_front() {
+                asked.extend(self.perform(&action, now).await?);
+            }
+            let kept = self.store().outbox(OUTBOX_PAGE).await.map_err(|source| EngineError::Store { what: "the outbox".into(), source })?;
+            if kept.is_empty() {
+                return Ok(());
+            }
+            let mut done = Vec::with_capacity(kept.len());
+            for (id, action) in kept {
+                asked.extend(self.perform(&action, now).await?);
+                done.push(id);
+            }
+            self.store().performed(&done).await.map_err(|source| EngineError::Store { what: "the outbox".into(), source })?;
+        }
+    }
+
+    /// Time has come to `now`: everything that is due is looked at, and what follows is performed.
+    ///
+    /// # Errors
+    /// When something could not be stored; what is due stays due.
+    pub async fn tick(&self, now: Timestamp) -> Result<(), EngineError> {
+        self.run(Vec::new(), now).await?;
+        loop {
+            let due = self.store().due(now, DUE_PAGE).await.map_err(|source| EngineError::Store { what: "what is due".into(), source })?;
+            let mut moved = false;
+            for key in &due {
+                let Some(nudge) = nudge_of(key) else { continue };
+                let before = self.version(key).await?;
+                let handled = self.handle(&Event::Nudge(nudge), now).await?;
+                self.run(handled.actions, now).await?;
+                moved |= self.version(key).await? != before;
+            }
+            // What stays due although it was looked at (an ask without an answer) waits for the next tick.
+            if due.len() < DUE_PAGE || !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn version(&self, key: &Key) -> Result<u64, EngineError> {
+        let found = self.store().get(std::slice::from_ref(key)).await.map_err(|source| EngineError::Store { what: "a look-up".into(), source })?;
+        Ok(found.into_iter().flatten().next().map_or(0, |stored| stored.version))
+    }
+}
+
+/// Whom to nudge for a due key.
+pub fn nudge_of(key: &Key) -> Option<Nudge> {
+    let (kind, id) = key.as_str().split_once('/')?;
+    match kind {
+        "campaign" => id.parse().ok().map(Nudge::Campaign),
+        "cell" => id.parse().ok().map(Nudge::Cell),
+        "batch" => id.parse().ok().map(Nudge::Batch),
+        "target" => id.parse().ok().map(Nudge::Target),
+        _ => None,
+    }
+}

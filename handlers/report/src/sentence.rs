@@ -1,0 +1,483 @@
+//! One plain sentence for each entry: the same words in `tidegate explain` and in the report.
+
+use std::fmt;
+
+use tidegate_events::Entry;
+use tidegate_events::entry::{ClearanceRecord, ConfirmStep, Count, Lag, Outcome, PinStrength, Standing};
+use tidegate_events::event::{Approval, Subject, Word};
+use tidegate_events::fact::{Compliance, Verdict};
+use tidegate_events::host::Ping;
+use tidegate_events::id::{BatchId, CellId, InstanceId, TargetKey};
+
+use crate::words::{count, ended, finished, list, number, plain, when};
+
+#[cfg(test)]
+mod tests;
+
+/// The entry as a sentence. With `about`, it is told from that target's side ("it"), and there is none for an entry that
+/// concerns only others; entries of campaigns, waves and lanes always have one. Entries of a cell or a batch that name no
+/// members are taken to concern the targets of their account and Region.
+pub fn sentence(entry: &Entry, about: Option<&TargetKey>) -> Option<String> {
+    let concerns = |cell: &CellId| about.is_none_or(|about| here(cell, about));
+    let text = match level(entry) {
+        Level::Targets => about.map_or_else(|| told_of_all(entry), |target| about_target(entry, target)),
+        Level::Cell(cell) => concerns(cell).then(|| of_cell(entry, cell)),
+        Level::Batch(batch) => concerns(&batch.cell).then(|| of_batch(entry, batch)),
+        Level::Campaign => of_campaign(entry),
+        Level::Wave => of_wave(entry),
+        Level::Lane => of_lane(entry),
+    }?;
+    // A person's name stays as it is written.
+    let begins_with_a_name = matches!(entry, Entry::ApprovalTaken(_) | Entry::LaneResumed { .. } | Entry::CordMoved { .. });
+    Some(if begins_with_a_name { ended(&text) } else { finished(&text) })
+}
+
+/// Entries that name targets, from the side of one of them.
+fn about_target(entry: &Entry, about: &TargetKey) -> Option<String> {
+    match entry {
+        Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } if target == about => told_of_one(entry, &"it"),
+        Entry::ChunkDescribed { campaign, account, region, hosts, moved, .. } if (*account, region) == (about.account, &about.region) => {
+            if let Some((_, to, why)) = moved.iter().find(|(instance, ..)| *instance == about.instance) {
+                return Some(format!("for campaign {campaign} it was looked up: it {}{}", standing(to), because(to, why)));
+            }
+            let host = hosts.iter().find(|host| host.instance == about.instance)?;
+            let agent = match host.ping {
+                Ping::Online => "its agent answers",
+                Ping::ConnectionLost => "its agent has not answered for a while",
+                Ping::Inactive => "its agent has not answered for a long time",
+            };
+            Some(format!("for campaign {campaign} it was looked up: a {} host, {agent}", host.platform))
+        }
+        Entry::CellCut { cell, members, digest, .. } if here(cell, about) && members.iter().any(|m| m.instance == about.instance) => {
+            Some(format!("it was put into wave {}, in cell {cell} of {} (digest {})", cell.wave, count(members.len() as u64, "target"), digest.short()))
+        }
+        Entry::CellSealed { cell, dropped } if here(cell, about) => {
+            let (_, why) = dropped.iter().find(|(instance, _)| *instance == about.instance)?;
+            Some(format!("it was dropped from wave {} when that was sealed: {}", cell.wave, plain(why)))
+        }
+        Entry::CellDismissed { cell, members, not_before } if here(cell, about) && members.contains(&about.instance) => {
+            Some(format!("campaign {} ended before it was touched; it joins a later one, not before {}", cell.wave.campaign, when(*not_before)))
+        }
+        Entry::CellLagging { cell, members, lag } if here(cell, about) && members.contains(&about.instance) => {
+            Some(format!("its confirmation is no longer waited for: {}", lag_words(*lag)))
+        }
+        Entry::BatchPlanned { batch, step, members, .. } if here(&batch.cell, about) && members.iter().any(|m| m.instance == about.instance) => {
+            Some(format!("it was taken into batch {batch} of {} to {step}; nothing is sent yet", count(members.len() as u64, "target")))
+        }
+        Entry::InvocationsEnded { batch, ended } if here(&batch.cell, about) => {
+            let own = ended.iter().find(|invocation| invocation.instance == about.instance)?;
+            let at = own.ended_at.map(|at| format!(" at {}", when(at))).unwrap_or_default();
+            Some(format!("its command ended{at} with `{}`, which proves nothing yet", own.status))
+        }
+        Entry::Released { batch, outcomes } if here(&batch.cell, about) => {
+            let own = outcomes.iter().find(|outcome| outcome.instance == about.instance)?;
+            Some(format!("it left batch {batch} and {}", fate(own)))
+        }
+        Entry::Stranded { batch, members, again_at, tries } if here(&batch.cell, about) && members.contains(&about.instance) => {
+            let tried = if *tries > 0 { format!(" ({} so far)", times(u64::from(*tries), "tried")) } else { String::new() };
+            Some(format!("it can't be scanned now, so that the wave counts it as unknown; a scan is tried again at {}{tried}", when(*again_at)))
+        }
+        _ => None,
+    }
+}
+
+/// The same entries, told of everyone in them.
+fn told_of_all(entry: &Entry) -> Option<String> {
+    match entry {
+        Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } => told_of_one(entry, target),
+        Entry::ChunkDescribed { campaign, account, region, hosts, moved, .. } => {
+            let (hosts, others) = (count(hosts.len() as u64, "host"), count(moved.len() as u64, "member"));
+            Some(format!("for campaign {campaign}, {hosts} in {account}/{region} can be patched; {others} can't"))
+        }
+        Entry::CellCut { cell, members, digest, .. } => {
+            Some(format!("cell {cell} was cut with {} (digest {})", count(members.len() as u64, "target"), digest.short()))
+        }
+        Entry::CellSealed { cell, dropped } if dropped.is_empty() => Some(format!("cell {cell} was sealed: every member still needs the patches")),
+        Entry::CellSealed { cell, dropped } => {
+            let names: Vec<String> = dropped.iter().take(5).map(|(instance, why)| format!("{instance} ({})", plain(why))).collect();
+            Some(format!("cell {cell} was sealed without {}: {}", count(dropped.len() as u64, "target"), and_more(&names, dropped.len())))
+        }
+        Entry::CellDismissed { cell, members, not_before } => Some(format!(
+            "{} of cell {cell} were not touched before the campaign ended; they join a later one, not before {}",
+            count(members.len() as u64, "target"),
+            when(*not_before)
+        )),
+        Entry::CellLagging { cell, members, lag } => {
+            Some(format!("the confirmation of {} in cell {cell} is no longer waited for: {}", count(members.len() as u64, "target"), lag_words(*lag)))
+        }
+        Entry::BatchPlanned { batch, step, platform, members, .. } => {
+            Some(format!("batch {batch} was planned: {step} on {} {}; nothing is sent yet", members.len(), plural(members.len(), &format!("{platform} host"))))
+        }
+        Entry::InvocationsEnded { batch, ended } => {
+            let done = ended.iter().filter(|invocation| invocation.status == tidegate_events::fact::InvocationStatus::Success).count();
+            Some(format!(
+                "{} of batch {batch} ended, {} of them with success, which proves nothing yet",
+                count(ended.len() as u64, "invocation"),
+                number(done as u64)
+            ))
+        }
+        Entry::Released { batch, outcomes } => Some(format!("{} left batch {batch}: {}", count(outcomes.len() as u64, "target"), counts(outcomes))),
+        Entry::Stranded { batch, members, again_at, .. } => Some(format!(
+            "{} of batch {batch} can't be scanned now and count as unknown ({}); a scan is tried again at {}",
+            count(members.len() as u64, "target"),
+            named(members),
+            when(*again_at)
+        )),
+        _ => None,
+    }
+}
+
+/// Entries with exactly one target, who is called `who`.
+fn told_of_one(entry: &Entry, who: &dyn fmt::Display) -> Option<String> {
+    Some(match entry {
+        Entry::FactNoted { fact, .. } => {
+            let says = match fact.compliance {
+                Compliance::Compliant => "is compliant",
+                Compliance::NonCompliant => "is not compliant",
+                Compliance::NotApplicable => "is not judged by it any more",
+                Compliance::InsufficientData => "can't be judged",
+            };
+            format!("{} says that {who} {says}, as captured at {}", plain(&fact.source.to_string()), when(fact.ordering))
+        }
+        Entry::Enrolled { campaign, rule: Some(rule), .. } => format!("{who} joined campaign {campaign}, found by Config rule `{}`", plain(rule)),
+        Entry::Enrolled { campaign, rule: None, .. } => format!("{who} joined campaign {campaign}"),
+        Entry::Moved { to, verdict, why, .. } => {
+            let verdict = verdict.map(|verdict| format!(", verdict {verdict}")).unwrap_or_default();
+            format!("{who} {}{verdict}{}", standing(to), because(to, why))
+        }
+        _ => return None,
+    })
+}
+
+/// What an entry is about. A new entry has to be given its place here, and then its words below.
+enum Level<'a> {
+    /// Targets that it names.
+    Targets,
+    /// All that a cell holds.
+    Cell(&'a CellId),
+    /// All that a batch holds.
+    Batch(&'a BatchId),
+    Campaign,
+    Wave,
+    Lane,
+}
+
+fn level(entry: &Entry) -> Level<'_> {
+    match entry {
+        Entry::FactNoted { .. }
+        | Entry::Enrolled { .. }
+        | Entry::Moved { .. }
+        | Entry::ChunkDescribed { .. }
+        | Entry::CellCut { .. }
+        | Entry::CellSealed { .. }
+        | Entry::CellDismissed { .. }
+        | Entry::CellLagging { .. }
+        | Entry::BatchPlanned { .. }
+        | Entry::InvocationsEnded { .. }
+        | Entry::Released { .. }
+        | Entry::Stranded { .. } => Level::Targets,
+        Entry::CellDone { cell } | Entry::CellHeld { cell, .. } | Entry::CellConfirming { cell, .. } => Level::Cell(cell),
+        Entry::Sending { batch, .. }
+        | Entry::SendPutOff { batch, .. }
+        | Entry::SearchedInVain { batch, .. }
+        | Entry::Sent { batch, .. }
+        | Entry::LookSoon { batch, .. }
+        | Entry::ScanDue { batch, .. }
+        | Entry::ProofDue { batch, .. }
+        | Entry::BatchEnded { batch } => Level::Batch(batch),
+        Entry::PolicyPinned { .. }
+        | Entry::CampaignOpened { .. }
+        | Entry::CampaignClosing { .. }
+        | Entry::RosterListed { .. }
+        | Entry::CampaignClosed { .. }
+        | Entry::ApprovalAsked { .. }
+        | Entry::ApprovalTaken(_)
+        | Entry::CampaignStarted { .. }
+        | Entry::CampaignEnded { .. }
+        | Entry::InventoryPinned { .. } => Level::Campaign,
+        Entry::WaveSealing { .. }
+        | Entry::WaveSealed { .. }
+        | Entry::WaveRenewed { .. }
+        | Entry::WaveOpened { .. }
+        | Entry::WaveBaking { .. }
+        | Entry::WaveProven { .. }
+        | Entry::Held { .. } => Level::Wave,
+        Entry::LaneHalted { .. } | Entry::LaneResumed { .. } | Entry::CordMoved { .. } | Entry::CalendarMoved { .. } => Level::Lane,
+    }
+}
+
+/// Whether an entry belongs on the report's timeline: what people decided, and how campaigns, waves and lanes moved; without
+/// the steps that only lead to the next.
+pub(crate) fn is_on_the_timeline(entry: &Entry) -> bool {
+    match entry {
+        Entry::Held { .. } | Entry::RosterListed { .. } | Entry::CampaignClosing { .. } | Entry::WaveSealing { .. } => false,
+        entry => matches!(level(entry), Level::Campaign | Level::Wave | Level::Lane),
+    }
+}
+
+fn of_campaign(entry: &Entry) -> Option<String> {
+    Some(match entry {
+        Entry::PolicyPinned { digest, .. } => format!("policy {} was put to use", digest.short()),
+        Entry::CampaignOpened { campaign, policy, close_at, .. } => {
+            format!("campaign {campaign} opened under policy {} and takes findings until {}", policy.short(), when(*close_at))
+        }
+        Entry::CampaignClosing { campaign } => format!("campaign {campaign} stopped taking members"),
+        Entry::RosterListed { campaign, members, .. } => format!("campaign {campaign} has {}, which are looked up now", count(*members, "member")),
+        Entry::CampaignClosed { campaign, waves, digest, .. } => {
+            let total = waves.iter().map(|wave| wave.targets).fold(0, u64::saturating_add);
+            let parts: Vec<String> = waves.iter().map(|wave| format!("{} {}", plain(&wave.name), number(wave.targets))).collect();
+            format!(
+                "campaign {campaign} was cut into {} with {} ({}); digest {}",
+                count(waves.len() as u64, "wave"),
+                count(total, "target"),
+                parts.join(", "),
+                digest.short()
+            )
+        }
+        Entry::ApprovalAsked { subject, digest, need } => format!(
+            "{} of {} {} asked for; digest {}",
+            count(u64::from(*need), "approval"),
+            subject_name(subject),
+            if *need == 1 { "is" } else { "are" },
+            digest.short()
+        ),
+        Entry::ApprovalTaken(approval) => word_of(approval),
+        Entry::CampaignStarted { campaign } => format!("campaign {campaign} became the running one of its lane"),
+        Entry::CampaignEnded { campaign, why, complete: true } => format!("campaign {campaign} ended{}", after_colon(why)),
+        Entry::CampaignEnded { campaign, why, complete: false } => format!("campaign {campaign} ended before every wave was proven{}", after_colon(why)),
+        Entry::InventoryPinned { campaign, total, by_region } => {
+            format!("for campaign {campaign} the inventory was pinned: {} in {}", count(*total, "known instance"), count(by_region.len() as u64, "Region"))
+        }
+        _ => return None,
+    })
+}
+
+fn of_wave(entry: &Entry) -> Option<String> {
+    Some(match entry {
+        Entry::WaveSealing { wave } => format!("the turn of wave {wave} came: its targets are looked at again"),
+        Entry::WaveSealed { wave, pin, kept } => {
+            let pinned = match pin {
+                PinStrength::Exact => "its patch set pins packages exactly",
+                PinStrength::Dated => "its patch set pins rules, not packages",
+                PinStrength::None => "its patch set is too old to pin anything",
+            };
+            format!("wave {wave} was sealed with {}; {pinned}", count(*kept, "target"))
+        }
+        Entry::WaveRenewed { wave, snapshot, bakes_until } => {
+            format!(
+                "the patch set of wave {wave} had become too old: {snapshot} is pinned now, the wave before is watched again until {}, and a new approval is needed",
+                when(*bakes_until)
+            )
+        }
+        Entry::WaveOpened { wave, clearance } => {
+            format!(
+                "wave {wave} passed every gate and opened, {}; digest {}, nothing starts after {}",
+                approvers(clearance),
+                clearance.digest.short(),
+                when(clearance.not_after)
+            )
+        }
+        Entry::WaveBaking { wave, until, ok, bad } => {
+            format!("every member of wave {wave} ended: {} proven patched, {} failed or unknown; it bakes until {}", number(*ok), number(*bad), when(*until))
+        }
+        Entry::WaveProven { wave } => format!("wave {wave} is proven and baked"),
+        Entry::Held { wave, holds } if holds.is_empty() => format!("nothing holds wave {wave} any more"),
+        Entry::Held { wave, holds } => {
+            let why: Vec<String> = holds.iter().map(|hold| plain(&hold.to_string())).collect();
+            format!("wave {wave} holds: {}", why.join("; "))
+        }
+        _ => return None,
+    })
+}
+
+fn of_lane(entry: &Entry) -> Option<String> {
+    Some(match entry {
+        Entry::LaneHalted { lane, wave, why } => format!("wave {wave} halted lane {lane}: {}; a named person must resume it", plain(why)),
+        Entry::LaneResumed { lane, by, comment, forgiven } => {
+            let forgiven = forgiven.as_ref().filter(|(_, bad)| *bad > 0);
+            let forgiven = forgiven.map(|(wave, bad)| format!("; {} of wave {wave} no longer count against it", count(*bad, "failure"))).unwrap_or_default();
+            format!("{by} resumed lane {lane}{}{forgiven}", quoted(comment))
+        }
+        Entry::CordMoved { pulled: true, by } => format!("{by} pulled the stop cord: nothing is sent any more"),
+        Entry::CordMoved { pulled: false, by } => format!("{by} released the stop cord"),
+        Entry::CalendarMoved { calendar, open, at } => {
+            format!("change calendar `{}` {} at {}", plain(calendar), if *open { "opened" } else { "closed" }, when(*at))
+        }
+        _ => return None,
+    })
+}
+
+fn of_cell(entry: &Entry, cell: &CellId) -> String {
+    match entry {
+        Entry::CellHeld { hold, again_at, .. } => {
+            format!("nothing more starts in cell {cell} now: {}; it is looked at again at {}", plain(&hold.to_string()), when(*again_at))
+        }
+        Entry::CellConfirming { next, at, .. } => match next {
+            ConfirmStep::Reevaluate => format!("Config is asked to evaluate the rules of cell {cell} again at {}", when(*at)),
+            ConfirmStep::Read => format!("Config's word on cell {cell} is read at {}", when(*at)),
+            ConfirmStep::LastRead => format!("Config's word on cell {cell} is read a last time at {}", when(*at)),
+            ConfirmStep::Deciding => format!(
+                "Config's word on cell {cell} is being read a last time: who is not confirmed then counts as lagging; without an answer it is read again at {}",
+                when(*at)
+            ),
+            ConfirmStep::Finished => format!("Config's word on cell {cell} is no longer waited for"),
+        },
+        _ => format!("every member of cell {cell} has ended"),
+    }
+}
+
+fn of_batch(entry: &Entry, batch: &BatchId) -> String {
+    match entry {
+        Entry::Sending { step, generation, clearance, .. } => {
+            format!(
+                "the intent to send the {step} of batch {batch} was written (send {generation}), {}; digest {}",
+                approvers(clearance),
+                clearance.digest.short()
+            )
+        }
+        Entry::SendPutOff { hold, again_at, .. } => {
+            format!("the command of batch {batch} was provably not sent: {}; it is tried again at {}", plain(&hold.to_string()), when(*again_at))
+        }
+        Entry::SearchedInVain { searches, .. } => {
+            let found = if *searches == 1 { "a complete search".to_owned() } else { format!("{searches} complete searches") };
+            format!("whether the command of batch {batch} was sent is not known: {found} found nothing")
+        }
+        Entry::Sent { step, command, expires_at, adopted: false, .. } => {
+            format!("Systems Manager took the {step} of batch {batch} as command {command} and gives up on it at {}", when(*expires_at))
+        }
+        Entry::Sent { step, command, expires_at, adopted: true, .. } => {
+            format!(
+                "a search found that Systems Manager had taken the {step} of batch {batch} as command {command}; it gives up on it at {}",
+                when(*expires_at)
+            )
+        }
+        Entry::LookSoon { at, .. } => format!("the command of batch {batch} changed; it is looked at at {}", when(*at)),
+        Entry::ScanDue { at, .. } => format!("batch {batch} is scanned at {}: an install's own report proves nothing", when(*at)),
+        Entry::ProofDue { at, reads: 0, .. } => format!("the scan of batch {batch} ended; patch states are read at {}", when(*at)),
+        Entry::ProofDue { at, reads, .. } => {
+            format!("patch states of batch {batch} were {} in vain and are read again at {}", times(u64::from(*reads), "read"), when(*at))
+        }
+        _ => format!("every member of batch {batch} has left it"),
+    }
+}
+
+/// What became of a member.
+fn fate(outcome: &Outcome) -> String {
+    let verdict = outcome.verdict.map(|verdict| format!(", verdict {verdict}")).unwrap_or_default();
+    let counted = match outcome.count {
+        Count::Ok => "; the wave counts it as patched",
+        Count::Bad => "; the wave counts it as failed",
+        Count::Dropped | Count::Again | Count::Counted => "",
+    };
+    format!("{}{verdict}{}{counted}", standing(&outcome.to), because(&outcome.to, &outcome.why))
+}
+
+/// Where a target stands, after its name.
+pub(crate) fn standing(to: &Standing) -> String {
+    match to {
+        Standing::Compliant => "is compliant".to_owned(),
+        Standing::Enrolled { campaign } => format!("is on the roster of campaign {campaign}"),
+        Standing::Retrying { not_before } => format!("is tried again, not before {}", when(*not_before)),
+        Standing::Running { batch } => format!("runs in batch {batch}"),
+        Standing::Verifying { batch } => format!("is being scanned in batch {batch}"),
+        Standing::PendingReboot { .. } => "waits for its reboot".to_owned(),
+        Standing::PatchedUnconfirmed { lag: None, .. } => "is patched, and Config has not confirmed it yet".to_owned(),
+        Standing::PatchedUnconfirmed { lag: Some(Lag::ConfigLagging), .. } => "is patched, and Config did not confirm it in time".to_owned(),
+        Standing::PatchedUnconfirmed { lag: Some(Lag::NotRecorded), .. } => "is patched, and Config does not record it".to_owned(),
+        Standing::Exempt { until, owner, reason } => format!("is exempt until {} by {}{}", when(*until), plain(owner), after_colon(reason)),
+        Standing::Quarantined { owner, why } => format!("is quarantined: {} must look at it{}", plain(owner), after_colon(why)),
+        Standing::Unreachable { why, look_at, .. } => format!("can't be reached{} (it is looked at again at {})", after_colon(why), when(*look_at)),
+        Standing::Unmanaged { why } => format!("is not managed by Systems Manager{}", after_colon(why)),
+        Standing::Gone => "is gone".to_owned(),
+    }
+}
+
+/// The reason beside a standing, where the standing does not give it already.
+fn because(to: &Standing, why: &str) -> String {
+    let said = match to {
+        Standing::Quarantined { why, .. } | Standing::Unreachable { why, .. } | Standing::Unmanaged { why } => why.as_str(),
+        Standing::Exempt { reason, .. } => reason.as_str(),
+        _ => "",
+    };
+    if plain(why) == plain(said) { String::new() } else { after_colon(why) }
+}
+
+fn lag_words(lag: Lag) -> &'static str {
+    match lag {
+        Lag::ConfigLagging => "Config records it, and did not confirm it in time",
+        Lag::NotRecorded => "Config does not record it",
+    }
+}
+
+fn counts(outcomes: &[Outcome]) -> String {
+    let of = |wanted: Count| outcomes.iter().filter(|outcome| outcome.count == wanted).count();
+    let parts = [
+        (Count::Ok, "proven patched"),
+        (Count::Bad, "failed or unknown"),
+        (Count::Dropped, "not touched"),
+        (Count::Again, "to come again"),
+        (Count::Counted, "counted before"),
+    ];
+    let told: Vec<String> = parts.into_iter().filter(|(wanted, _)| of(*wanted) > 0).map(|(wanted, name)| format!("{} {name}", of(wanted))).collect();
+    told.join(", ")
+}
+
+fn word_of(approval: &Approval) -> String {
+    let Approval { subject, digest, word, by, comment, .. } = approval;
+    let did = match word {
+        Word::Approve => "approved",
+        Word::Reject => "rejected",
+        Word::Revoke => "took back the approval of",
+    };
+    format!("{by} {did} {} (digest {}){}", subject_name(subject), digest.short(), quoted(comment))
+}
+
+pub(crate) fn subject_name(subject: &Subject) -> String {
+    match subject {
+        Subject::Campaign(id) => format!("campaign {id}"),
+        Subject::Wave(id) => format!("wave {id}"),
+    }
+}
+
+fn approvers(clearance: &ClearanceRecord) -> String {
+    if clearance.approved_by.is_empty() { "with no approval needed".to_owned() } else { format!("approved by {}", list(&clearance.approved_by)) }
+}
+
+fn here(cell: &CellId, about: &TargetKey) -> bool {
+    (cell.account, &cell.region) == (about.account, &about.region)
+}
+
+fn after_colon(why: &str) -> String {
+    let why = plain(why);
+    if why.is_empty() { String::new() } else { format!(": {why}") }
+}
+
+fn quoted(comment: &str) -> String {
+    let comment = plain(comment);
+    if comment.is_empty() { String::new() } else { format!(": “{comment}”") }
+}
+
+fn times(n: u64, verb: &str) -> String {
+    if n == 1 { format!("{verb} once") } else { format!("{verb} {} times", number(n)) }
+}
+
+fn plural(n: usize, what: &str) -> String {
+    if n == 1 { what.to_owned() } else { format!("{what}s") }
+}
+
+fn named(instances: &[InstanceId]) -> String {
+    let names: Vec<String> = instances.iter().take(5).map(ToString::to_string).collect();
+    and_more(&names, instances.len())
+}
+
+fn and_more(names: &[String], all: usize) -> String {
+    match all.saturating_sub(names.len()) {
+        0 => names.join(", "),
+        more => format!("{} and {} more", names.join(", "), number(more as u64)),
+    }
+}
+
+/// Whether a verdict tells of an attempt that did not go well.
+pub(crate) fn is_bad(verdict: Verdict) -> bool {
+    !verdict.is_patched() && verdict != Verdict::PendingReboot
+}

@@ -1,0 +1,206 @@
+//! The world as the engine calls it: every call enters the account, is counted, may fail on the way, and is answered at once.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
+use tidegate_events::action::Notice;
+use tidegate_events::event::SendOutcome;
+use tidegate_events::fact::{Fact, Invocation, PatchState};
+use tidegate_events::host::{Host, SpokeFault};
+use tidegate_events::id::{CommandId, InstanceId, TargetKey};
+
+use crate::clock::HOUR;
+use crate::log::Call;
+use crate::ssm::IDS_MAX;
+use crate::state::State;
+use crate::world::{Inner, World};
+
+/// Pages of an answer; an empty answer is one page too.
+fn pages(items: usize, per_page: usize) -> usize {
+    items.div_ceil(per_page).max(1)
+}
+
+fn first(instances: &[InstanceId]) -> &str {
+    instances.first().map(InstanceId::as_str).unwrap_or_default()
+}
+
+impl Cloud for World {
+    /// Counts instances of active accounts, as the aggregator has them. Asked at most once an hour; the cached answer is given
+    /// between.
+    async fn inventory(&self, tag_key: Option<&str>) -> Result<Inventory, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        let fresh = |at: &i64| state.now < *at + HOUR;
+        let key = tag_key.map(str::to_owned);
+        if let Some((_, inventory)) = calls.inventories.get(&key).filter(|(at, _)| fresh(at)) {
+            return Ok(inventory.clone());
+        }
+        if !calls.inventory_at.as_ref().is_some_and(fresh) {
+            calls.read_hub(state, "organizations:ListAccounts")?;
+            calls.read_hub(state, "config:SelectAggregateResourceConfig")?;
+            calls.count_hub("organizations:ListAccounts", pages(state.accounts.len(), 20) - 1);
+            calls.count_hub("config:SelectAggregateResourceConfig", pages(state.hosts.len(), 100) - 1);
+            calls.inventory_at = Some(state.now);
+        }
+        let inventory = count(state, tag_key);
+        calls.inventories.insert(key, (state.now, inventory.clone()));
+        Ok(inventory)
+    }
+
+    async fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<Host>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read(state, spoke, "ssm:DescribeInstanceInformation", pages(instances.len(), IDS_MAX), first(instances))?;
+        Ok(state.describe(spoke, instances))
+    }
+
+    async fn send(&self, request: &SendRequest) -> SendOutcome {
+        self.send_command(request)
+    }
+
+    async fn list_commands(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Result<Vec<CommandSeen>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        let seen = state.list_commands(spoke, document, after, before);
+        calls.read(state, spoke, "ssm:ListCommands", pages(seen.len(), 50), document)?;
+        Ok(seen)
+    }
+
+    async fn invocations(&self, spoke: &Spoke, command: &CommandId) -> Result<Vec<Invocation>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read(state, spoke, "ssm:ListCommandInvocations", 1, command.as_str())?;
+        Ok(state.invocations(spoke, command))
+    }
+
+    async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        inner.calls.read(&inner.state, spoke, "ssm:CancelCommand", 1, command.as_str())?;
+        if let Some(at) = inner.state.command_in(spoke, command) {
+            inner.write(Call::Cancelled { spoke: Cow::Borrowed(spoke), command: Cow::Borrowed(command) }).map_err(SpokeFault::NoAnswer)?;
+            inner.state.cancel(at);
+        }
+        Ok(())
+    }
+
+    async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read(state, spoke, "ssm:DescribeInstancePatchStates", pages(instances.len(), IDS_MAX), first(instances))?;
+        Ok(state.patch_states(spoke, instances))
+    }
+
+    /// Takes any rule names: all rules of an account judge the same items here. A second call within a minute is AWS's
+    /// `LimitExceededException`: taken, and without effect (aws-facts 1.6).
+    async fn start_evaluation(&self, spoke: &Spoke, rules: &[String]) -> Result<(), SpokeFault> {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        inner.calls.read(&inner.state, spoke, "config:StartConfigRulesEvaluation", 1, "")?;
+        if rules.len() > 25 {
+            return Err(SpokeFault::NoAnswer("ValidationException: more than 25 rules".to_owned()));
+        }
+        if let Some(at) = inner.state.spoke_of.get(spoke).copied().filter(|at| inner.state.may_reevaluate(*at)) {
+            inner.write(Call::Evaluated { spoke: Cow::Borrowed(spoke) }).map_err(SpokeFault::NoAnswer)?;
+            inner.state.reevaluate(at);
+        }
+        Ok(())
+    }
+
+    /// Counted by rule or by resource, whichever takes fewer calls.
+    async fn compliance(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        let by_rule = pages(state.spoke(spoke).map_or(0, |spoke| spoke.hosts.len()), 100);
+        let (call, times) = if instances.len() <= by_rule {
+            ("config:GetComplianceDetailsByResource", instances.len())
+        } else {
+            ("config:GetComplianceDetailsByConfigRule", by_rule)
+        };
+        calls.read(state, spoke, call, times, first(instances))?;
+        let fact = |instance: &InstanceId| {
+            let host = state.find_in(spoke, instance)?;
+            Some(state.fact(host, host.verdict?))
+        };
+        Ok(instances.iter().map(|instance| (instance.clone(), fact(instance))).collect())
+    }
+
+    /// One call says which accounts and Regions have findings, then one chain of calls for each of them (aws-facts 4). The aggregator
+    /// is minutes behind, and shows active accounts only.
+    async fn non_compliant(&self) -> Result<Vec<(TargetKey, Fact)>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read_hub(state, "config:DescribeAggregateComplianceByConfigRules")?;
+        calls.read_hub(state, "config:GetAggregateComplianceDetailsByConfigRule")?;
+        let hosts = state.aggregate.iter().filter_map(|(at, verdict)| Some((state.host(*at)?, *verdict)));
+        let mut spokes: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut found = Vec::new();
+        for (host, verdict) in hosts.filter(|(host, _)| state.is_active(host.key.account)) {
+            *spokes.entry(host.spoke).or_default() += 1;
+            found.push((host.key.clone(), state.fact(host, verdict)));
+        }
+        calls.count_hub("config:DescribeAggregateComplianceByConfigRules", pages(spokes.len(), 1_000) - 1);
+        let details: usize = spokes.values().map(|findings| pages(*findings, 100)).sum();
+        calls.count_hub("config:GetAggregateComplianceDetailsByConfigRule", details.saturating_sub(1));
+        Ok(found)
+    }
+
+    async fn notify(&self, _notice: &Notice) -> Result<(), SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read_hub(state, "sns:Publish")
+    }
+}
+
+impl World {
+    /// SendCommand: refused without a trace, or written down, accepted and answered, if the answer is not lost.
+    fn send_command(&self, request: &SendRequest) -> SendOutcome {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        if let Err(fault) = inner.calls.enter(&inner.state, request.spoke.account) {
+            return SendOutcome::Denied { why: fault.to_string() };
+        }
+        inner.calls.count(&request.spoke, "ssm:SendCommand", 1);
+        if let Some(refusal) = inner.state.refusal(request) {
+            return refusal;
+        }
+        let strikes = |rate, what| inner.state.strikes(rate, inner.state.draw_send(what, request));
+        if strikes(inner.state.faults.send_lost, "send lost") {
+            return SendOutcome::Ambiguous { why: "ssm:SendCommand: connection reset before the request was sent".to_owned() };
+        }
+        let answered = !strikes(inner.state.faults.send_answer_lost, "send answer lost");
+        if let Err(why) = inner.write(Call::Sent { request: Cow::Borrowed(request), answered }) {
+            return SendOutcome::Ambiguous { why };
+        }
+        match inner.state.accept(request, answered) {
+            Some(record) if answered => SendOutcome::Accepted { command: record.command.clone(), expires_at: record.expires_at },
+            Some(_) => SendOutcome::Ambiguous { why: "ssm:SendCommand: no answer within the time-out".to_owned() },
+            None => SendOutcome::Ambiguous { why: "ssm:SendCommand: InternalServerError".to_owned() },
+        }
+    }
+}
+
+/// Counts what there is.
+fn count(state: &State, tag_key: Option<&str>) -> Inventory {
+    let mut inventory = Inventory { ous: state.accounts.values().map(|account| (account.id, account.ous.clone())).collect(), ..Inventory::default() };
+    let active: BTreeSet<_> = state.accounts.keys().filter(|account| state.is_active(**account)).collect();
+    for host in state.hosts.iter().filter(|host| !host.terminated && active.contains(&host.key.account)) {
+        inventory.total += 1;
+        *inventory.by_account.entry(host.key.account).or_default() += 1;
+        if let Some(seen) = inventory.by_region.get_mut(&host.key.region) {
+            *seen += 1;
+        } else {
+            inventory.by_region.insert(host.key.region.clone(), 1);
+        }
+        if let Some(value) = tag_key.and_then(|key| host.tags.get(key)) {
+            if let Some(seen) = inventory.by_tag.get_mut(value) {
+                *seen += 1;
+            } else {
+                inventory.by_tag.insert(value.clone(), 1);
+            }
+        }
+    }
+    inventory
+}

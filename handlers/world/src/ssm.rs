@@ -1,0 +1,256 @@
+//! The Systems Manager API: what SendCommand refuses, what it accepts, and what the reads show of it, and when.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tidegate_engine::ports::{CommandSeen, SendRequest, Spoke};
+use tidegate_events::event::SendOutcome;
+use tidegate_events::fact::{Invocation, Operation, PatchState};
+use tidegate_events::host::{Host as Seen, Ping};
+use tidegate_events::id::{CommandId, InstanceId, SnapshotId};
+
+use crate::clock::{DAY, MINUTE, Ms, SECOND, ms, secs, time};
+use crate::command::{Command, SendRecord, Slot};
+use crate::state::{State, usize_of};
+use crate::wire;
+
+/// `InstanceIds` of one command (aws-facts 3.2).
+pub(crate) const IDS_MAX: usize = 50;
+/// SendCommand of one account and Region: so many a second, and so many at once. AWS publishes no numbers (aws-facts 4).
+const SENDS_PER_SEC: i64 = 3;
+const SENDS_AT_ONCE: i64 = 10;
+/// How long command history is kept (aws-facts 3.3).
+const KEPT: Ms = 30 * DAY;
+/// How far a signature's time may be off.
+const SKEW: Ms = 5 * MINUTE;
+
+/// The documents that this world knows, all of them about patches.
+const DOCUMENTS: [&str; 3] = ["AWS-RunPatchBaseline", "AWS-RunPatchBaselineWithHooks", "AWS-RunPatchBaselineAssociation"];
+
+/// What a request asks for, understood.
+#[derive(Debug, Clone)]
+struct Asked {
+    operation: Operation,
+    reboots: bool,
+    snapshot: Option<SnapshotId>,
+}
+
+fn asked(request: &SendRequest) -> Result<Asked, String> {
+    let one = |key: &str| request.parameters.get(key).map(Vec::as_slice);
+    for key in request.parameters.keys() {
+        let known = ["Operation", "RebootOption", "SnapshotId", "InstallOverrideList", "BaselineOverride", "AssociationId", "BaselineTags"];
+        if !known.contains(&key.as_str()) && !key.ends_with("HookDocName") {
+            return Err(format!("InvalidParameters: `{key}` is not a parameter of {}", request.document));
+        }
+    }
+    let operation = match one("Operation") {
+        Some([word]) if word == "Scan" => Operation::Scan,
+        Some([word]) if word == "Install" => Operation::Install,
+        other => return Err(format!("InvalidParameters: Operation is `Scan` or `Install`, not {other:?}")),
+    };
+    let reboots = match one("RebootOption") {
+        None => true,
+        Some([word]) if word == "RebootIfNeeded" => true,
+        Some([word]) if word == "NoReboot" => false,
+        other => return Err(format!("InvalidParameters: RebootOption is `RebootIfNeeded` or `NoReboot`, not {other:?}")),
+    };
+    let snapshot = match one("SnapshotId") {
+        None => None,
+        Some([word]) if word.is_empty() => None,
+        Some([word]) => Some(word.parse().map_err(|_| format!("InvalidParameters: SnapshotId `{word}` is not a UUID"))?),
+        other => return Err(format!("InvalidParameters: SnapshotId is one UUID, not {other:?}")),
+    };
+    Ok(Asked { operation, reboots, snapshot })
+}
+
+impl State {
+    /// Why SendCommand does not take this request, where it does not. A refusal leaves no trace.
+    pub fn refusal(&self, request: &SendRequest) -> Option<SendOutcome> {
+        let refused = |why: String| Some(SendOutcome::Refused { why });
+        if (self.now - ms(request.signed_at)).abs() > SKEW {
+            return refused(format!("InvalidSignatureException: signature expired: {} is now {}", request.signed_at, time(self.now)));
+        }
+        // More than fifty ids came back as throttling, not as a validation error (aws-facts 3.2).
+        if request.instances.len() > IDS_MAX || self.is_throttled(request) {
+            return Some(SendOutcome::Throttled);
+        }
+        if !DOCUMENTS.contains(&request.document.as_str()) {
+            return refused(format!("InvalidDocument: `{}`", request.document));
+        }
+        if let Err(why) = asked(request) {
+            return refused(why);
+        }
+        if request.marker.chars().count() > 100 {
+            return refused("ValidationException: Comment has more than 100 characters".to_owned());
+        }
+        if !(30..=2_592_000).contains(&request.timeout_secs) {
+            return refused(format!("ValidationException: TimeoutSeconds is 30 to 2592000, not {}", request.timeout_secs));
+        }
+        if request.max_concurrency == 0 || request.instances.is_empty() {
+            return refused("ValidationException: MaxConcurrency and InstanceIds are 1 at least".to_owned());
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = request.instances.iter().find(|instance| !seen.insert(*instance)) {
+            return refused(format!("DuplicateInstanceId: {twice}"));
+        }
+        // One id that is no managed node of this account and Region fails the whole call (aws-facts 3.2).
+        let is_valid = |instance: &InstanceId| self.find_in(&request.spoke, instance).is_some_and(crate::host::Host::is_registered);
+        let named: Vec<InstanceId> = request.instances.iter().filter(|instance| !is_valid(instance)).cloned().collect();
+        if named.is_empty() {
+            return None;
+        }
+        let unnamed = self.strikes(self.faults.invalid_unnamed, self.draw_send("invalid unnamed", request));
+        Some(SendOutcome::InvalidInstances { named: if unnamed { Vec::new() } else { named } })
+    }
+
+    /// A draw about one try to send.
+    pub fn draw_send(&self, what: &str, request: &SendRequest) -> crate::draw::Draw {
+        self.draw(what).on(crate::state::spoke_id(&request.spoke)).text(&request.marker).at(self.now)
+    }
+
+    fn is_throttled(&self, request: &SendRequest) -> bool {
+        let empty = self.spoke(&request.spoke).is_some_and(|spoke| tokens(spoke.tokens, self.now) < 1_000);
+        empty || self.strikes(self.faults.send_throttled, self.draw_send("send throttled", request))
+    }
+
+    /// SendCommand takes a request that [`Self::refusal`] lets pass: there is a command, and nothing makes the same request the
+    /// same command (aws-facts 3.2: no idempotency token).
+    pub fn accept(&mut self, request: &SendRequest, answered: bool) -> Option<Arc<SendRecord>> {
+        let now = self.now;
+        let asked = asked(request).ok()?;
+        let at = *self.spoke_of.get(&request.spoke)?;
+        let number = u32::try_from(self.commands.len()).ok()?;
+        let spoke = self.spokes.get_mut(usize_of(at))?;
+        spoke.tokens = (tokens(spoke.tokens, now) - 1_000, now);
+        let (spoke_id, nth) = (spoke.id, self.ledger.accepted(spoke.id, &request.marker));
+        let hosts: Vec<u32> = request.instances.iter().filter_map(|instance| spoke.hosts.get(instance).copied()).collect();
+        spoke.commands.push(number);
+        let identity = self.draw("command").on(spoke_id).text(&request.marker).on(nth);
+        let command: CommandId = identity.uuid().parse().ok()?;
+        let (delivery, execution) = (secs(u64::from(request.timeout_secs)), secs(u64::from(request.execution_timeout_secs)));
+        let expires = now.saturating_add(delivery).saturating_add(execution);
+        let record = Arc::new(SendRecord {
+            at: time(now),
+            spoke: request.spoke.clone(),
+            marker: request.marker.clone(),
+            command: command.clone(),
+            document: request.document.clone(),
+            parameters: request.parameters.clone(),
+            operation: asked.operation,
+            reboots: asked.reboots,
+            snapshot: asked.snapshot,
+            instances: request.instances.clone(),
+            expires_at: time(expires),
+            answered,
+        });
+        let lag = |what: &str, least: i64, most: u32| now + self.draw(what).on(identity.value()).between(0, least.max(i64::from(most.min(600)) * SECOND));
+        let listed_from = lag("listed", 5 * SECOND, self.faults.list_lag_max_secs);
+        let invocations_from = lag("invocations listed", 3 * SECOND, self.faults.invocation_lag_max_secs);
+        let ids: Vec<u64> = hosts.iter().filter_map(|host| self.host(*host)).map(|host| host.id).collect();
+        let slots: Vec<Slot> = hosts.into_iter().map(Slot::new).collect();
+        self.ledger.write(spoke_id, &record, &ids);
+        self.command_of.insert(command, number);
+        let places = usize_of(request.max_concurrency).min(slots.len());
+        let queues = places < slots.len();
+        self.commands.push(Command {
+            record: Arc::clone(&record),
+            id: identity.value(),
+            spoke: at,
+            requested: now,
+            expires,
+            delivery,
+            execution,
+            listed_from,
+            invocations_from,
+            open: slots.len(),
+            slots,
+            next: 0,
+            is_begun: false,
+            is_cancelled: false,
+            expiry_known: false,
+        });
+        if queues {
+            self.expire_later(number);
+        }
+        self.dispatch(number, places);
+        Some(record)
+    }
+
+    /// The place of a command, where this spoke has it.
+    pub fn command_in(&self, spoke: &Spoke, command: &CommandId) -> Option<u32> {
+        let at = *self.command_of.get(command)?;
+        self.command(at).is_some_and(|found| found.record.spoke == *spoke).then_some(at)
+    }
+
+    /// ListCommands of one document in a span of time, newest first. Commands show some seconds after they were accepted.
+    pub fn list_commands(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Vec<CommandSeen> {
+        let Some(spoke) = self.spoke(spoke) else { return Vec::new() };
+        let requested = |at: &u32| self.command(*at).map_or(Ms::MAX, |command| command.requested);
+        let from = spoke.commands.partition_point(|at| requested(at) < ms(after).max(self.now - KEPT));
+        let found = spoke.commands.iter().skip(from).map_while(|at| self.command(*at).filter(|command| command.requested <= ms(before)));
+        let shown = found.filter(|command| command.record.document == document && command.listed_from <= self.now);
+        let mut seen: Vec<CommandSeen> = shown
+            .map(|command| CommandSeen {
+                command: command.record.command.clone(),
+                marker: command.record.marker.clone(),
+                parameters: command.record.parameters.clone(),
+                instances: command.record.instances.clone(),
+                requested_at: command.record.at,
+                expires_at: command.record.expires_at,
+            })
+            .collect();
+        seen.reverse();
+        seen
+    }
+
+    /// ListCommandInvocations: nothing for the first seconds (aws-facts 3.3).
+    pub fn invocations(&self, spoke: &Spoke, command: &CommandId) -> Vec<Invocation> {
+        let found = self.command_in(spoke, command).and_then(|at| self.command(at));
+        let Some(found) = found.filter(|found| found.invocations_from <= self.now && self.now - found.requested <= KEPT) else { return Vec::new() };
+        let line = |slot: &Slot| Some(Invocation { instance: self.host(slot.host)?.key.instance.clone(), status: slot.status, ended_at: slot.ended.map(time) });
+        found.slots.iter().filter_map(line).collect()
+    }
+
+    /// DescribeInstanceInformation: stopped and terminated nodes are not returned (aws-facts 3.4).
+    pub fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> Vec<Seen> {
+        let since = self.now - self.started;
+        let hosts = instances.iter().filter_map(|instance| self.find_in(spoke, instance));
+        let shown = hosts.filter(|host| host.is_registered() && !host.is_stopped(since));
+        shown
+            .map(|host| Seen {
+                instance: host.key.instance.clone(),
+                platform: host.platform,
+                ping: if host.is_online(self.now, self.started) { Ping::Online } else { Ping::ConnectionLost },
+                tags: host.tags.clone(),
+            })
+            .collect()
+    }
+
+    /// DescribeInstancePatchStates: the last report of each; who never reported is absent (aws-facts 3.5).
+    pub fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Vec<PatchState> {
+        let hosts = instances.iter().filter_map(|instance| self.find_in(spoke, instance)).filter(|host| host.is_registered());
+        let line = |host: &crate::host::Host| {
+            let report = host.report.as_ref()?;
+            Some(PatchState {
+                instance: host.key.instance.clone(),
+                baseline: wire::baseline(self, host, report.own_baseline),
+                snapshot: report.snapshot.clone(),
+                operation: report.operation,
+                started_at: time(report.started),
+                ended_at: time(report.ended),
+                missing: report.missing,
+                failed: report.failed,
+                pending_reboot: report.pending,
+                rejected: report.rejected,
+            })
+        };
+        hosts.filter_map(line).collect()
+    }
+}
+
+/// The token bucket, in thousandths, filled up to `now`.
+fn tokens((held, since): (i64, Ms), now: Ms) -> i64 {
+    let gained = now.saturating_sub(since).saturating_mul(SENDS_PER_SEC);
+    held.saturating_add(gained).min(SENDS_AT_ONCE * 1_000)
+}

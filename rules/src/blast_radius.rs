@@ -1,0 +1,73 @@
+//! Blast radius as escrow: a limit is a counter that is added to under a condition, never a number that is read and then
+//! acted on (invariant 4).
+
+use tidegate_events::Hold;
+use tidegate_events::entry::{CellMember, Grant, Limit};
+use tidegate_events::hold::Scope;
+
+use crate::desk::{Desk, Missing};
+use crate::key::Key;
+use crate::plan::limit_of;
+use crate::policy::Policy;
+
+/// Most different tag values in one batch: each is a counter of its own in the transaction.
+const TAG_VALUES_MAX: usize = 20;
+
+/// How many of these waiting members may start now, and what they hold then. Reading the counters only sizes the batch;
+/// what holds the limit is the conditional add when the batch is written.
+///
+/// # Errors
+/// When a counter is not loaded.
+pub fn draw(desk: &Desk<'_>, policy: &Policy, wave: &str, limits: &[Limit], waiting: &[&CellMember], at_most: usize) -> Result<Result<(Vec<CellMember>, Vec<Grant>), Hold>, Missing> {
+    let keys: Vec<Key> = limits.iter().map(|limit| Key::grant(&limit.scope)).collect();
+    desk.need(&keys)?;
+    // The stricter of what was approved and what the policy says today.
+    let limits: Vec<Limit> = limits.iter().map(|limit| Limit { limit: limit_of(policy, wave, &limit.scope, limit.base).map_or(limit.limit, |today| today.min(limit.limit)), ..limit.clone() }).collect();
+    let mut room: Vec<(&Limit, u64)> = Vec::with_capacity(limits.len());
+    for (limit, key) in limits.iter().zip(&keys) {
+        room.push((limit, limit.limit.saturating_sub(desk.count(key)?)));
+    }
+    let mut chosen: Vec<CellMember> = Vec::new();
+    let mut used: Vec<u64> = vec![0; room.len()];
+    let mut tags: Vec<&str> = Vec::new();
+    let mut blocked: Option<Hold> = None;
+    for member in waiting {
+        if chosen.len() >= at_most {
+            break;
+        }
+        if let Some(tag) = &member.tag
+            && !tags.contains(&tag.as_str())
+        {
+            if tags.len() >= TAG_VALUES_MAX {
+                continue;
+            }
+            tags.push(tag);
+        }
+        let full = room.iter().zip(&used).find(|((limit, room), used)| binds(&limit.scope, member) && **used >= *room);
+        if let Some(((limit, _), _)) = full {
+            blocked.get_or_insert(Hold::BlastRadius { scope: limit.scope.clone(), limit: limit.limit });
+            continue;
+        }
+        for ((limit, _), used) in room.iter().zip(&mut used) {
+            *used += u64::from(binds(&limit.scope, member));
+        }
+        chosen.push((*member).clone());
+    }
+    if chosen.is_empty() {
+        return Ok(Err(blocked.unwrap_or(Hold::Doubt { what: "no member could be chosen".into() })));
+    }
+    let grants = room
+        .iter()
+        .zip(used)
+        .filter(|(_, used)| *used > 0)
+        .map(|((limit, _), count)| Grant { scope: limit.scope.clone(), count, limit: limit.limit })
+        .collect();
+    Ok(Ok((chosen, grants)))
+}
+
+fn binds(scope: &Scope, member: &CellMember) -> bool {
+    match scope {
+        Scope::Tag(value) => member.tag.as_ref() == Some(value),
+        _ => true,
+    }
+}

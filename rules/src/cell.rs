@@ -1,0 +1,287 @@
+//! One wave in one account and Region: it looks at its members again when their turn comes, draws its share of the blast
+//! radius batch by batch, and waits for AWS Config's word when all have ended.
+
+use tidegate_events::action::Nudge;
+use tidegate_events::entry::{CellMember, ConfirmStep, Lag, RunStep, Standing};
+use tidegate_events::fact::Fact;
+use tidegate_events::host::SpokeFault;
+use tidegate_events::id::{BatchId, CellId, InstanceId};
+use tidegate_events::{Action, Entry, Hold};
+
+use crate::decide::Outcome;
+use crate::desk::{Desk, Missing, later};
+use crate::gate;
+use crate::key::Key;
+use crate::policy::RebootMode;
+use crate::sending::reboot_option;
+use crate::state::{Campaign, CampaignPhase, Cell, SeatAt, State, Target, WaveStage};
+use crate::{blast_radius, exemption};
+
+/// Targets of one command at most: SSM takes 50 ids (aws-facts 3.2).
+pub const BATCH_MEMBERS_MAX: usize = 50;
+/// Silence after a cell's end before Config is asked to evaluate again, in seconds.
+pub const SILENCE_SECS: i64 = 30 * 60;
+/// Time that Config has to agree, in seconds from the cell's end.
+pub const CONFIRM_SECS: i64 = 3600;
+/// How long after it was asked Config's word is read, in seconds.
+const READ_AFTER_SECS: i64 = 600;
+/// Members dismissed in one transaction at most.
+const DISMISS_MAX: usize = 80;
+
+/// Moves a cell as far as it can go now.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn advance(desk: &mut Desk<'_>, id: &CellId) -> Result<(), Missing> {
+    let Some(campaign) = desk.campaign(&id.wave.campaign)?.cloned() else { return Ok(()) };
+    let Some(cell) = desk.cell(id)?.cloned() else { return Ok(()) };
+    let Some(wave) = campaign.wave(id.wave.index) else { return Ok(()) };
+    if let CampaignPhase::Ended { complete: false, .. } = campaign.phase {
+        return dismiss(desk, &cell);
+    }
+    match &wave.stage {
+        WaveStage::Sealing if !cell.sealed => seal(desk, &campaign, &cell),
+        WaveStage::Open { .. } if cell.sealed && !cell.done => plan(desk, &campaign, &cell),
+        _ => confirm(desk, &cell),
+    }
+}
+
+fn targets<'d>(desk: &'d Desk<'_>, cell: &Cell, instances: &[InstanceId]) -> Result<Vec<Option<&'d Target>>, Missing> {
+    let keys: Vec<Key> = instances.iter().map(|instance| Key::target(&cell.id.target(instance))).collect();
+    desk.need(&keys)?;
+    keys.iter()
+        .map(|key| match desk.item(key)? {
+            Some(State::Target(target)) => Ok(Some(target.as_ref())),
+            _ => Ok(None),
+        })
+        .collect()
+}
+
+/// The wave's turn has come: who is compliant, exempt, gone or elsewhere by now is dropped. Shrinking needs no new yes.
+fn seal(desk: &mut Desk<'_>, campaign: &Campaign, cell: &Cell) -> Result<(), Missing> {
+    let members: Vec<InstanceId> = cell.at(SeatAt::Waiting).map(|member| member.instance.clone()).collect();
+    let dropped = unfit(desk, campaign, cell, &members, SeatAt::Waiting)?;
+    let none_left = dropped.len() == members.len();
+    desk.record(Entry::CellSealed { cell: cell.id.clone(), dropped })?;
+    if none_left {
+        desk.record(Entry::CellDone { cell: cell.id.clone() })?;
+    }
+    desk.ask(Action::Nudge(Nudge::Campaign(campaign.id.clone())));
+    Ok(())
+}
+
+/// Who of these must not be in a batch of this cell, with the reason.
+fn unfit(desk: &Desk<'_>, campaign: &Campaign, cell: &Cell, instances: &[InstanceId], at: SeatAt) -> Result<Vec<(InstanceId, String)>, Missing> {
+    let policy = desk.effective(&campaign.policy)?;
+    let known = targets(desk, cell, instances)?;
+    let mut unfit = Vec::new();
+    for (instance, target) in instances.iter().zip(known) {
+        let why = match target {
+            None => Some("nothing is known of it".to_owned()),
+            Some(target) => match (&target.lease, &target.standing, at) {
+                (Some(batch), _, _) => Some(format!("batch {batch} holds it")),
+                (None, Standing::Enrolled { campaign: of }, SeatAt::Waiting) if *of == campaign.id => None,
+                (None, Standing::PendingReboot { cell: of }, SeatAt::AwaitsReboot) if *of == cell.id => None,
+                (None, standing, _) => Some(format!("it is {} by now", standing.name(true))),
+            },
+        };
+        let exempt = || exemption::of(&policy.exemptions, &cell.id.target(instance), None, &[], desk.now()).map(|_| "an exemption covers it by now".to_owned());
+        if let Some(why) = why.or_else(exempt) {
+            unfit.push((instance.clone(), why));
+        }
+    }
+    Ok(unfit)
+}
+
+/// Plans one batch, then asks to be called again for the next: one transaction a batch.
+fn plan(desk: &mut Desk<'_>, campaign: &Campaign, cell: &Cell) -> Result<(), Missing> {
+    if let Some(held) = &cell.held
+        && matches!(held.hold, Hold::BlastRadius { .. })
+        && held.again_at > desk.now()
+    {
+        return Ok(());
+    }
+    let policy = desk.effective(&campaign.policy)?;
+    let waiting: Vec<&CellMember> = cell.at(SeatAt::Waiting).collect();
+    let rebooting: Vec<&CellMember> = cell.at(SeatAt::AwaitsReboot).collect();
+    let busy = cell.at(SeatAt::InBatch).count();
+    let (step, seat, members) = match (waiting.is_empty(), rebooting.is_empty()) {
+        (false, _) => (RunStep::Install, SeatAt::Waiting, waiting),
+        (true, false) if policy.reboot == RebootMode::Separate && busy == 0 => (RunStep::Reboot, SeatAt::AwaitsReboot, rebooting),
+        (true, false) if busy == 0 => return dismiss_reboots(desk, cell, &rebooting),
+        (true, true) if busy == 0 => return done(desk, campaign, cell),
+        _ => return Ok(()),
+    };
+    if let Err(holds) = gate::clear_wave(desk, &cell.id.wave)? {
+        return hold(desk, &cell.id, holds.into_iter().next().unwrap_or(Hold::Doubt { what: "a gate said no".into() }));
+    }
+    let platform = members.first().map(|member| member.platform);
+    let mut members: Vec<&CellMember> = members.into_iter().filter(|member| Some(member.platform) == platform).take(2 * BATCH_MEMBERS_MAX).collect();
+    let instances: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
+    let dropped = unfit(desk, campaign, cell, &instances, seat)?;
+    members.retain(|member| !dropped.iter().any(|(instance, _)| *instance == member.instance));
+    if !dropped.is_empty() {
+        desk.record(Entry::CellSealed { cell: cell.id.clone(), dropped })?;
+    }
+    let (Some(platform), false) = (platform, members.is_empty()) else {
+        desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
+        return Ok(());
+    };
+    let wave_name = campaign.wave(cell.id.wave.index).map(|wave| wave.name.as_str()).unwrap_or_default();
+    let snapshot = match &campaign.pin {
+        Some(pin) => pin.snapshot.clone(),
+        None => return Err(Missing::Corrupt(format!("campaign {} has no patch set", campaign.id))),
+    };
+    match blast_radius::draw(desk, policy, wave_name, &cell.limits, &members, BATCH_MEMBERS_MAX)? {
+        Err(held) => hold(desk, &cell.id, held),
+        Ok((members, grants)) => {
+            let batch = BatchId { cell: cell.id.clone(), number: cell.next_batch };
+            desk.need(&[Key::batch(&batch)])?;
+            desk.record(Entry::BatchPlanned { batch: batch.clone(), step, platform, members, grants, snapshot, reboot_option: reboot_option(policy).into() })?;
+            desk.ask(Action::Send { batch, step });
+            desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
+            Ok(())
+        }
+    }
+}
+
+/// Nothing more can start in a cell now: written down with the reason, and looked at again when that may have changed.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn hold(desk: &mut Desk<'_>, id: &CellId, hold: Hold) -> Result<(), Missing> {
+    let Some(cell) = desk.cell(id)?.cloned() else { return Ok(()) };
+    let tries = cell.held.as_ref().map_or(0, |held| held.tries);
+    let again_at = match (&hold, hold.lifts_at()) {
+        // Grants come back with other cells' batches: asked again in minutes, not polled.
+        (Hold::BlastRadius { .. }, _) => desk.after((60i64 << tries.min(4)).min(600)),
+        (_, Some(at)) => at.max(desk.after(1)),
+        // Events say when these change; the tick makes sure within the hour.
+        _ if hold.needs_a_person() => jiff::Timestamp::MAX,
+        _ => desk.after(3600),
+    };
+    if cell.held.as_ref().is_some_and(|held| held.hold == hold && held.again_at == again_at) {
+        return Ok(());
+    }
+    desk.record(Entry::CellHeld { cell: id.clone(), hold, again_at })
+}
+
+fn done(desk: &mut Desk<'_>, campaign: &Campaign, cell: &Cell) -> Result<(), Missing> {
+    desk.record(Entry::CellDone { cell: cell.id.clone() })?;
+    let at = desk.after(SILENCE_SECS);
+    desk.record(Entry::CellConfirming { cell: cell.id.clone(), next: ConfirmStep::Reevaluate, at })?;
+    desk.ask(Action::Nudge(Nudge::Campaign(campaign.id.clone())));
+    Ok(())
+}
+
+/// The policy's reboot step was taken away while members waited for it: they stay as they are, and the wave goes on.
+fn dismiss_reboots(desk: &mut Desk<'_>, cell: &Cell, rebooting: &[&CellMember]) -> Result<(), Missing> {
+    let dropped = rebooting.iter().map(|member| (member.instance.clone(), "the policy has no reboot step any more".to_owned())).collect();
+    desk.record(Entry::CellSealed { cell: cell.id.clone(), dropped })?;
+    desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
+    Ok(())
+}
+
+/// The campaign ended before its time: whoever was not touched joins a later one, a day from now (a no is not asked again
+/// at once).
+fn dismiss(desk: &mut Desk<'_>, cell: &Cell) -> Result<(), Missing> {
+    let waiting: Vec<InstanceId> = cell.at(SeatAt::Waiting).map(|member| member.instance.clone()).take(DISMISS_MAX).collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let known = targets(desk, cell, &waiting)?;
+    let enrolled = Standing::Enrolled { campaign: cell.id.wave.campaign.clone() };
+    let (members, dropped): (Vec<_>, Vec<_>) = waiting.iter().zip(known).partition(|(_, target)| target.is_some_and(|target| target.standing == enrolled && target.lease.is_none()));
+    let members: Vec<InstanceId> = members.into_iter().map(|(instance, _)| instance.clone()).collect();
+    let dropped: Vec<(InstanceId, String)> = dropped.into_iter().map(|(instance, _)| (instance.clone(), "the campaign is over".to_owned())).collect();
+    if !dropped.is_empty() {
+        desk.record(Entry::CellSealed { cell: cell.id.clone(), dropped })?;
+    }
+    if !members.is_empty() {
+        let not_before = desk.after(86_400);
+        desk.record(Entry::CellDismissed { cell: cell.id.clone(), members, not_before })?;
+    }
+    desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
+    Ok(())
+}
+
+/// Waits for Config's word, cheaply: after half an hour of silence the rules are evaluated again (once per cell), then the
+/// word is read by API, and after an hour whoever is not confirmed is called lagging.
+fn confirm(desk: &mut Desk<'_>, cell: &Cell) -> Result<(), Missing> {
+    let Some((step, at)) = cell.confirm else { return Ok(()) };
+    if at > desk.now() {
+        return Ok(());
+    }
+    let asked = unconfirmed(desk, cell)?;
+    let id = cell.id.clone();
+    if asked.is_empty() {
+        return desk.record(Entry::CellConfirming { cell: id, next: ConfirmStep::Finished, at });
+    }
+    match step {
+        ConfirmStep::Reevaluate => {
+            if !cell.rules.is_empty() {
+                desk.ask(Action::Reevaluate { cell: id.clone(), rules: cell.rules.clone() });
+            }
+            let at = later(at, READ_AFTER_SECS);
+            desk.record(Entry::CellConfirming { cell: id, next: ConfirmStep::Read, at })
+        }
+        ConfirmStep::Read => {
+            ask_to_read(desk, &id, &asked);
+            let at = later(at, CONFIRM_SECS - SILENCE_SECS - READ_AFTER_SECS);
+            desk.record(Entry::CellConfirming { cell: id, next: ConfirmStep::LastRead, at })
+        }
+        ConfirmStep::LastRead | ConfirmStep::Deciding => {
+            ask_to_read(desk, &id, &asked);
+            let at = desk.after(READ_AFTER_SECS);
+            desk.record(Entry::CellConfirming { cell: id, next: ConfirmStep::Deciding, at })
+        }
+        ConfirmStep::Finished => Ok(()),
+    }
+}
+
+fn ask_to_read(desk: &mut Desk<'_>, id: &CellId, asked: &[InstanceId]) {
+    for instances in asked.chunks(BATCH_MEMBERS_MAX) {
+        desk.ask(Action::ReadCompliance { cell: id.clone(), instances: instances.to_vec() });
+    }
+}
+
+/// Members that are patched and wait for Config.
+fn unconfirmed(desk: &Desk<'_>, cell: &Cell) -> Result<Vec<InstanceId>, Missing> {
+    let members: Vec<InstanceId> = cell.members.iter().filter(|seat| matches!(seat.at, SeatAt::Ok | SeatAt::Bad)).map(|seat| seat.member.instance.clone()).collect();
+    let known = targets(desk, cell, &members)?;
+    let waits = |target: &Option<&Target>| {
+        target.is_some_and(|target| matches!(&target.standing, Standing::PatchedUnconfirmed { cell: of, lag: None, .. } if *of == cell.id))
+    };
+    Ok(members.iter().zip(known).filter(|(_, target)| waits(target)).map(|(instance, _)| instance.clone()).collect())
+}
+
+/// Config took the request, or did not: its word is read either way.
+///
+/// # Errors
+/// Never by itself.
+pub fn on_reevaluated(_: &mut Desk<'_>, _: &CellId, _: &Result<(), SpokeFault>) -> Result<Outcome, Missing> {
+    Ok(Outcome::Accepted)
+}
+
+/// Config's word was read. Facts that were not known have come in as findings before this; here it is about who has none.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn on_compliance_read(desk: &mut Desk<'_>, id: &CellId, asked: &[InstanceId], seen: &Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault>) -> Result<Outcome, Missing> {
+    let Some(cell) = desk.cell(id)?.cloned() else { return Ok(Outcome::ignored("not known")) };
+    let Ok(seen) = seen else { return Ok(Outcome::ignored("no answer")) };
+    let still = unconfirmed(desk, &cell)?;
+    let unrecorded: Vec<InstanceId> =
+        asked.iter().filter(|instance| still.contains(instance)).filter(|instance| !seen.iter().any(|(of, fact)| of == *instance && fact.is_some())).cloned().collect();
+    let last = matches!(cell.confirm, Some((ConfirmStep::Deciding, _)));
+    let lagging: Vec<InstanceId> = if last { asked.iter().filter(|instance| still.contains(instance) && !unrecorded.contains(instance)).cloned().collect() } else { Vec::new() };
+    for (members, lag) in [(unrecorded, Lag::NotRecorded), (lagging, Lag::ConfigLagging)] {
+        if !members.is_empty() {
+            desk.record(Entry::CellLagging { cell: id.clone(), members, lag })?;
+        }
+    }
+    if unconfirmed(desk, &cell)?.is_empty() {
+        desk.record(Entry::CellConfirming { cell: id.clone(), next: ConfirmStep::Finished, at: desk.now() })?;
+    }
+    Ok(Outcome::Accepted)
+}

@@ -1,0 +1,91 @@
+//! What holds for a whole lane, or for everything: halts and resumes, the stop cord, change calendars.
+
+use jiff::Timestamp;
+use tidegate_events::action::{Nudge, NoticeKind};
+use tidegate_events::id::{LaneId, PersonId, WaveId};
+use tidegate_events::{Action, Entry};
+
+use crate::bake;
+use crate::decide::Outcome;
+use crate::desk::{Desk, Missing};
+use crate::state::Lane;
+
+/// Halts a lane: the next campaign must not install what this one failed with.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn halt(desk: &mut Desk<'_>, wave: &WaveId, why: &str) -> Result<(), Missing> {
+    let lane = desk.lane(&wave.campaign.lane)?;
+    if lane.halted.is_some() {
+        return Ok(());
+    }
+    desk.record(Entry::LaneHalted { lane: lane.id, wave: wave.clone(), why: why.to_owned() })?;
+    desk.ask(crate::campaign::notice(NoticeKind::LaneHalted, &wave.to_string(), format!("the lane is halted: {why}"), desk.now()));
+    Ok(())
+}
+
+/// A named person lets a lane go on. What failed so far is forgiven, what fails from now on counts again.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn resume(desk: &mut Desk<'_>, id: &LaneId, by: &PersonId, comment: &str) -> Result<Outcome, Missing> {
+    let lane: Lane = desk.lane(id)?;
+    let Some(halt) = &lane.halted else {
+        return Ok(if lane.newest == 0 { Outcome::rejected(format!("lane `{id}` is not known")) } else { Outcome::Duplicate });
+    };
+    if comment.trim().is_empty() {
+        return Ok(Outcome::rejected("a comment is required: say why the lane may go on".into()));
+    }
+    let bad = bake::tallied(desk, &halt.wave)?.bad;
+    if desk.campaign(&halt.wave.campaign)?.is_none() {
+        return Err(Missing::Corrupt(format!("lane `{id}` is halted by a campaign that is not there")));
+    }
+    desk.record(Entry::LaneResumed { lane: id.clone(), by: by.clone(), comment: comment.trim().to_owned(), forgiven: Some((halt.wave.clone(), bad)) })?;
+    desk.ask(Action::NudgeCells(halt.wave.clone()));
+    desk.ask(Action::Nudge(Nudge::Campaign(halt.wave.campaign.clone())));
+    Ok(Outcome::Accepted)
+}
+
+/// A named person pulled the stop cord, or released it.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn on_cord(desk: &mut Desk<'_>, pulled: bool, by: &PersonId) -> Result<Outcome, Missing> {
+    let organization = desk.organization()?;
+    if organization.cord.is_some() == pulled {
+        return Ok(Outcome::Duplicate);
+    }
+    desk.record(Entry::CordMoved { pulled, by: by.clone() })?;
+    nudge_lane(desk)?;
+    Ok(Outcome::Accepted)
+}
+
+/// A change calendar opened or closed.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn on_calendar(desk: &mut Desk<'_>, calendar: &str, open: bool, at: Timestamp) -> Result<Outcome, Missing> {
+    match desk.organization()?.calendars.get(calendar) {
+        Some((known, since)) if *since == at && *known == open => return Ok(Outcome::Duplicate),
+        Some((_, since)) if *since >= at => return Ok(Outcome::Stale { why: format!("the calendar's state at {since} is known") }),
+        _ => {}
+    }
+    if !desk.policy().calendars.iter().any(|known| known == calendar) {
+        return Ok(Outcome::ignored(format!("calendar `{calendar}` is not in the policy")));
+    }
+    desk.record(Entry::CalendarMoved { calendar: calendar.to_owned(), open, at })?;
+    nudge_lane(desk)?;
+    Ok(Outcome::Accepted)
+}
+
+/// The running campaign of the current policy's lane looks at its gates again.
+fn nudge_lane(desk: &mut Desk<'_>) -> Result<(), Missing> {
+    let Ok(id) = desk.policy().lane() else { return Ok(()) };
+    if let Some(running) = desk.lane(&id)?.running {
+        if let Some(crate::state::CampaignPhase::Running { wave, .. }) = desk.campaign(&running)?.map(|campaign| campaign.phase.clone()) {
+            desk.ask(Action::NudgeCells(WaveId { campaign: running.clone(), index: wave }));
+        }
+        desk.ask(Action::Nudge(Nudge::Campaign(running)));
+    }
+    Ok(())
+}

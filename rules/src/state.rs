@@ -1,0 +1,581 @@
+//! The aggregates as they are stored. Each is the fold of its entries; nothing else may change one.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidegate_events::entry::{CellMember, ClearanceRecord, ConfirmStep, Grant, Limit, PinStrength, RunStep, Standing};
+use tidegate_events::event::{Approval, RosterMember, Subject};
+use tidegate_events::fact::{Fact, InvocationStatus, Verdict};
+use tidegate_events::hold::Hold;
+use tidegate_events::host::{Host, Platform};
+use tidegate_events::id::{BatchId, CampaignId, CellId, CommandId, Digest, InstanceId, LaneId, PersonId, Region, SnapshotId, TargetKey, WaveId};
+
+/// Facts kept per target: enough to tell a redelivery from something old.
+pub const FACTS_KEPT: usize = 8;
+/// Past campaigns and batches kept per target, for the explanation.
+pub const PAST_KEPT: usize = 8;
+
+/// Any stored item that is not a counter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum State {
+    /// The organization.
+    Organization(Organization),
+    /// A lane.
+    Lane(Lane),
+    /// A pinned policy, as its canonical JSON.
+    Policy {
+        /// The JSON.
+        json: String,
+    },
+    /// A shut door of a roster.
+    Door,
+    /// A roster member.
+    Roster(RosterEntry),
+    /// A described chunk.
+    Chunk(Chunk),
+    /// A campaign.
+    Campaign(Box<Campaign>),
+    /// A cell.
+    Cell(Box<Cell>),
+    /// A batch.
+    Batch(Box<Batch>),
+    /// Which batch a command belongs to.
+    Command {
+        /// The batch.
+        batch: BatchId,
+    },
+    /// A target.
+    Target(Box<Target>),
+}
+
+impl State {
+    /// When this item must be looked at, whatever events say or don't say.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Campaign(campaign) => campaign.due_at(),
+            Self::Cell(cell) => cell.due_at(),
+            Self::Batch(batch) => batch.due_at(),
+            Self::Target(target) => target.due_at(),
+            _ => None,
+        }
+    }
+}
+
+/// What holds for everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organization {
+    /// Who pulled the stop cord, while it is pulled.
+    pub cord: Option<PersonId>,
+    /// Counts the moves of the cord.
+    pub cord_epoch: u64,
+    /// Calendars that were heard of: whether open, and since when.
+    pub calendars: BTreeMap<String, (bool, Timestamp)>,
+}
+
+/// A lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
+    /// Its id.
+    pub id: LaneId,
+    /// Counts halts and resumes.
+    pub epoch: u64,
+    /// Why it is halted, while it is.
+    pub halted: Option<Halt>,
+    /// The campaign that collects.
+    pub collecting: Option<CampaignId>,
+    /// The campaign that runs.
+    pub running: Option<CampaignId>,
+    /// Closing and closed ones, in order.
+    pub waiting: Vec<CampaignId>,
+    /// The number of the newest campaign.
+    pub newest: u32,
+}
+
+impl Lane {
+    /// A lane that nothing happened in.
+    pub fn new(id: LaneId) -> Self {
+        Self { id, epoch: 0, halted: None, collecting: None, running: None, waiting: Vec::new(), newest: 0 }
+    }
+}
+
+/// Why a lane is halted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// By which wave.
+    pub wave: WaveId,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A target on a roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterEntry {
+    /// The target.
+    pub target: TargetKey,
+    /// The Config rule that found it, where one did.
+    pub rule: Option<String>,
+}
+
+impl RosterEntry {
+    /// The member as look-ups take it.
+    pub fn member(&self) -> RosterMember {
+        RosterMember { instance: self.target.instance.clone(), rule: self.rule.clone() }
+    }
+}
+
+/// A described chunk of a roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Where.
+    pub account: tidegate_events::id::AccountId,
+    /// Where.
+    pub region: Region,
+    /// Hosts that can be patched.
+    pub hosts: Vec<Host>,
+    /// Rules that found them.
+    pub rules: Vec<String>,
+}
+
+/// A campaign. It sees cells, never single targets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Campaign {
+    /// Its id.
+    pub id: CampaignId,
+    /// The policy that it was opened under.
+    pub policy: Digest,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// Where it stands.
+    pub phase: CampaignPhase,
+    /// Its waves, once cut.
+    pub waves: Vec<Wave>,
+    /// What an approval says yes to; zeros before it is cut.
+    pub digest: Digest,
+    /// When it was cut.
+    pub cut_at: Option<Timestamp>,
+    /// The pinned patch set.
+    pub pin: Option<Pin>,
+    /// What is asked for and not decided by quorum yet, and what was.
+    pub asked: Vec<Asked>,
+    /// Words that were given, in order.
+    pub words: Vec<Approval>,
+    /// Why the current wave is not moving.
+    pub holds: Vec<Hold>,
+    /// Known instances when it was cut.
+    pub inventory: u64,
+}
+
+/// A patch set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// Its snapshot.
+    pub snapshot: SnapshotId,
+    /// When a command first used it: its three days count from here.
+    pub used_at: Option<Timestamp>,
+}
+
+/// An approval that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// For what.
+    pub subject: Subject,
+    /// For which digest.
+    pub digest: Digest,
+    /// From how many.
+    pub need: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Where a campaign stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum CampaignPhase {
+    /// It takes members.
+    Collecting {
+        /// Until when.
+        close_at: Timestamp,
+    },
+    /// It takes none any more; its roster is being looked up.
+    Closing {
+        /// Since when.
+        since: Timestamp,
+        /// Chunks to look up, once counted.
+        chunks: Option<u32>,
+    },
+    /// It is cut and waits for its turn in the lane.
+    Cut,
+    /// It runs this wave.
+    Running {
+        /// The wave, from 0.
+        wave: u16,
+        /// When to look again, where time alone moves it.
+        look_at: Option<Timestamp>,
+    },
+    /// It is over.
+    Ended {
+        /// How.
+        why: String,
+        /// Whether all waves were proven.
+        complete: bool,
+    },
+}
+
+impl CampaignPhase {
+    /// The name in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Collecting { .. } => "collecting",
+            Self::Closing { .. } => "closing",
+            Self::Cut => "closed",
+            Self::Running { .. } => "running",
+            Self::Ended { complete: true, .. } => "done",
+            Self::Ended { complete: false, .. } => "ended",
+        }
+    }
+}
+
+impl Campaign {
+    fn due_at(&self) -> Option<Timestamp> {
+        match &self.phase {
+            CampaignPhase::Collecting { close_at } => Some(*close_at),
+            CampaignPhase::Closing { since, .. } => since.checked_add(jiff::SignedDuration::from_secs(300)).ok(),
+            CampaignPhase::Running { look_at, .. } => *look_at,
+            CampaignPhase::Cut | CampaignPhase::Ended { .. } => None,
+        }
+    }
+
+    /// Whether members are in waves.
+    pub fn is_cut(&self) -> bool {
+        matches!(self.phase, CampaignPhase::Cut | CampaignPhase::Running { .. } | CampaignPhase::Ended { .. })
+    }
+
+    /// The id of its wave with this index.
+    pub fn wave_id(&self, index: u16) -> WaveId {
+        WaveId { campaign: self.id.clone(), index }
+    }
+
+    /// Its wave with this index.
+    pub fn wave(&self, index: u16) -> Option<&Wave> {
+        self.waves.get(usize::from(index))
+    }
+}
+
+/// A wave of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wave {
+    /// Its name.
+    pub name: String,
+    /// Its cells.
+    pub cells: u32,
+    /// Its targets when it was cut.
+    pub targets: u64,
+    /// Digest over its cells.
+    pub digest: Digest,
+    /// Where it stands.
+    pub stage: WaveStage,
+    /// Failures that a person has forgiven.
+    pub forgiven: u64,
+    /// How firmly its patch set is pinned, once sealed.
+    pub pin: Option<PinStrength>,
+    /// The patch set was renewed for this wave: it bakes until then, and needs a yes of its own.
+    pub renewed_until: Option<Timestamp>,
+}
+
+/// Where a wave stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum WaveStage {
+    /// Its turn has not come.
+    Waiting,
+    /// Its cells look at their targets again.
+    Sealing,
+    /// Fixed; it waits at its gates.
+    Sealed,
+    /// Cleared: batches run.
+    Open {
+        /// Since when: approvals must have been live then.
+        at: Timestamp,
+        /// The proof.
+        clearance: ClearanceRecord,
+    },
+    /// All members have ended; it is watched.
+    Baking {
+        /// Until when.
+        until: Timestamp,
+        /// When it had opened.
+        opened_at: Timestamp,
+    },
+    /// Proven and baked.
+    Proven,
+}
+
+impl WaveStage {
+    /// The name in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sealing => "sealing",
+            Self::Sealed => "sealed",
+            Self::Open { .. } => "open",
+            Self::Baking { .. } => "baking",
+            Self::Proven => "proven",
+        }
+    }
+}
+
+/// One wave in one account and Region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Its id.
+    pub id: CellId,
+    /// Its members and where each stands.
+    pub members: Vec<Seat>,
+    /// Its limits.
+    pub limits: Vec<Limit>,
+    /// Config rules to ask again.
+    pub rules: Vec<String>,
+    /// Digest over all that, as approved.
+    pub digest: Digest,
+    /// Whether it looked at its members again.
+    pub sealed: bool,
+    /// Whether all have ended.
+    pub done: bool,
+    /// The number of its next batch.
+    pub next_batch: u32,
+    /// Why nothing starts, and when it is looked at again.
+    pub held: Option<CellHold>,
+    /// What comes next about Config's confirmation.
+    pub confirm: Option<(ConfirmStep, Timestamp)>,
+}
+
+/// Why nothing starts in a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellHold {
+    /// Why.
+    pub hold: Hold,
+    /// When it is looked at again.
+    pub again_at: Timestamp,
+    /// How often in a row it was held by the blast radius.
+    pub tries: u32,
+}
+
+/// A member of a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// Who.
+    pub member: CellMember,
+    /// Where it stands in this cell.
+    pub at: SeatAt,
+}
+
+/// Where a member stands in its cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeatAt {
+    /// Waits for a batch.
+    Waiting,
+    /// Is in a batch.
+    InBatch,
+    /// Waits for its reboot.
+    AwaitsReboot,
+    /// Proven patched.
+    Ok,
+    /// Failed or unknown.
+    Bad,
+    /// Never touched.
+    Dropped,
+}
+
+impl Cell {
+    fn due_at(&self) -> Option<Timestamp> {
+        let held = self.held.as_ref().map(|held| held.again_at);
+        let confirm = self.confirm.as_ref().filter(|(step, _)| *step != ConfirmStep::Finished).map(|(_, at)| *at);
+        held.into_iter().chain(confirm).min()
+    }
+
+    /// Instances that stand there.
+    pub fn at(&self, at: SeatAt) -> impl Iterator<Item = &CellMember> {
+        self.members.iter().filter(move |seat| seat.at == at).map(|seat| &seat.member)
+    }
+}
+
+/// Up to 50 targets of one cell and platform: one SSM command's worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Its id.
+    pub id: BatchId,
+    /// Install or reboot.
+    pub step: RunStep,
+    /// Platform.
+    pub platform: Platform,
+    /// Its members.
+    pub members: Vec<BatchMember>,
+    /// What it holds of each limit.
+    pub grants: Vec<Grant>,
+    /// The patch set.
+    pub snapshot: SnapshotId,
+    /// `RebootIfNeeded` or `NoReboot`.
+    pub reboot_option: String,
+    /// Counts the sends.
+    pub generation: u32,
+    /// When the install or reboot was sent.
+    pub ran_at: Option<Timestamp>,
+    /// Scans that could not be delivered or failed.
+    pub scan_tries: u32,
+    /// Where it stands.
+    pub phase: BatchPhase,
+}
+
+/// A member of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchMember {
+    /// Who.
+    pub member: CellMember,
+    /// How its install or reboot ended, and when on the instance.
+    pub ran: Option<(InvocationStatus, Option<Timestamp>)>,
+    /// How its latest scan ended.
+    pub scanned: Option<InvocationStatus>,
+    /// Whether it has left.
+    pub released: bool,
+    /// Whether it waits, counted as unknown, for a scan.
+    pub stranded: bool,
+}
+
+/// Where a batch stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum BatchPhase {
+    /// Nothing is sent of this step, provably.
+    Ready {
+        /// Which step.
+        step: RunStep,
+        /// When it is sent.
+        at: Timestamp,
+        /// Why not before.
+        hold: Option<Hold>,
+        /// How often it was put off.
+        put_off: u32,
+    },
+    /// The intent is written; the send may have happened.
+    Sending {
+        /// Which step.
+        step: RunStep,
+        /// Signing time of the request.
+        at: Timestamp,
+        /// Complete searches that found nothing.
+        searches: u32,
+        /// When it is searched.
+        search_at: Timestamp,
+    },
+    /// SSM has it.
+    Sent {
+        /// Which step.
+        step: RunStep,
+        /// The command.
+        command: CommandId,
+        /// When it was sent.
+        at: Timestamp,
+        /// When SSM gives up.
+        expires_at: Timestamp,
+        /// When it is looked at.
+        look_at: Timestamp,
+    },
+    /// The scan ended; patch states are read.
+    Proving {
+        /// When the scan was sent: a state must be newer.
+        scan_at: Timestamp,
+        /// When they are read.
+        at: Timestamp,
+        /// How often in vain.
+        reads: u32,
+    },
+    /// Some members could not be scanned; tried again later.
+    Stranded {
+        /// When.
+        at: Timestamp,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// All members have left.
+    Ended,
+}
+
+impl Batch {
+    fn due_at(&self) -> Option<Timestamp> {
+        match &self.phase {
+            BatchPhase::Ready { at, .. } | BatchPhase::Proving { at, .. } | BatchPhase::Stranded { at, .. } => Some(*at),
+            BatchPhase::Sending { search_at, .. } => Some(*search_at),
+            BatchPhase::Sent { look_at, .. } => Some(*look_at),
+            BatchPhase::Ended => None,
+        }
+    }
+
+    /// Members that have not left.
+    pub fn present(&self) -> impl Iterator<Item = &BatchMember> {
+        self.members.iter().filter(|member| !member.released)
+    }
+
+    /// Instances that have not left.
+    pub fn instances(&self) -> Vec<InstanceId> {
+        self.present().map(|member| member.member.instance.clone()).collect()
+    }
+
+    /// Names this batch's attempt: unique, and the same for every send of it.
+    pub fn attempt(&self) -> Digest {
+        Digest::of_parts([b"attempt".as_slice(), self.id.to_string().as_bytes()])
+    }
+
+    /// What travels in the command's `Comment`, and what a search finds it by. At most 100 characters.
+    pub fn marker(&self, step: RunStep, generation: u32) -> String {
+        let attempt: String = self.attempt().to_string().chars().take(24).collect();
+        format!("tidegate/{attempt}/{step}/{generation}")
+    }
+}
+
+/// One instance in one account and Region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Which.
+    pub key: TargetKey,
+    /// Where it stands.
+    pub standing: Standing,
+    /// The batch that may touch it, exclusively. Never ended by a clock.
+    pub lease: Option<BatchId>,
+    /// Newest facts first.
+    pub facts: Vec<Fact>,
+    /// The verdict of the latest attempt.
+    pub verdict: Option<Verdict>,
+    /// Failed attempts since it was last compliant.
+    pub attempts: u32,
+    /// Campaigns it was on the roster of, newest first.
+    pub campaigns: Vec<CampaignId>,
+    /// Batches it was in, newest first.
+    pub batches: Vec<BatchId>,
+}
+
+impl Target {
+    /// A target that nothing is known of.
+    pub fn new(key: TargetKey) -> Self {
+        Self { key, standing: Standing::Compliant, lease: None, facts: Vec::new(), verdict: None, attempts: 0, campaigns: Vec::new(), batches: Vec::new() }
+    }
+
+    fn due_at(&self) -> Option<Timestamp> {
+        match &self.standing {
+            _ if self.lease.is_some() => None,
+            Standing::Retrying { not_before } => Some(*not_before),
+            Standing::Exempt { until, .. } => Some(*until),
+            Standing::Unreachable { look_at, .. } => Some(*look_at),
+            _ => None,
+        }
+    }
+
+    /// The newest fact.
+    pub fn fact(&self) -> Option<&Fact> {
+        self.facts.first()
+    }
+}
