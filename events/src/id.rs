@@ -360,6 +360,11 @@ impl Digest {
         Self::of_parts([bytes])
     }
 
+    /// A digest that was stored as raw bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The raw bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -116,7 +116,8 @@ mod tests {
         assert_eq!(shown(RunStep::Scan), format!(r#"{{"Operation":["Scan"],"SnapshotId":["{id}"]}}"#));
         for entry in entries() {
             for step in [RunStep::Install, RunStep::Reboot, RunStep::Scan] {
-                let open = entry.parameters(step, "NoReboot", &snapshot).into_iter().flatten().any(|(_, values)| values.iter().any(|value| value.contains('{')));
+                let open =
+                    entry.parameters(step, "NoReboot", &snapshot).into_iter().flatten().any(|(_, values)| values.iter().any(|value| value.contains('{')));
                 assert!(!open, "{}", entry.name);
             }
         }

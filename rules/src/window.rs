@@ -103,8 +103,7 @@ impl Calendar {
         let read = |window: &Window| {
             Ok(Reading {
                 cron: Cron::parse(&window.cron).map_err(|source| WindowError::Cron { window: window.name.clone(), source })?,
-                zone: time_zone(&window.time_zone)
-                    .ok_or_else(|| WindowError::Zone { window: window.name.clone(), zone: window.time_zone.clone() })?,
+                zone: time_zone(&window.time_zone).ok_or_else(|| WindowError::Zone { window: window.name.clone(), zone: window.time_zone.clone() })?,
                 duration: SignedDuration::from_secs(i64::from(window.duration_secs)),
                 cutoff: SignedDuration::from_secs(i64::from(window.cutoff_secs)),
             })

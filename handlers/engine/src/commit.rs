@@ -42,6 +42,7 @@ impl Working {
     /// # Errors
     /// When a line or item can't be written as JSON, or an entry's stream has no item.
     pub fn commit(&self, at: Timestamp, decided: Decided) -> Result<Commit, EngineError> {
+        let durable = decided.entries.iter().any(|entry| matches!(entry, Entry::Sending { .. }));
         let mut by_stream: BTreeMap<Key, Vec<Entry>> = BTreeMap::new();
         let mut order: Vec<Key> = Vec::new();
         for entry in decided.entries {
@@ -86,7 +87,7 @@ impl Working {
         });
         let unchanged = unchanged.collect();
         let adds = decided.adds.into_iter().filter(|(_, add)| add.delta != 0).collect();
-        Ok(Commit { at, puts, unchanged, adds, lines, actions: decided.actions })
+        Ok(Commit { at, puts, unchanged, adds, lines, actions: decided.actions, durable })
     }
 }
 

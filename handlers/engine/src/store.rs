@@ -67,6 +67,8 @@ pub struct Commit {
     pub lines: Vec<NewLine>,
     /// Outbox.
     pub actions: Vec<Action>,
+    /// Whether this, and everything before it, must survive a power cut before the call returns: an intent to send.
+    pub durable: bool,
 }
 
 /// DynamoDB's limit on actions in one TransactWriteItems (aws-facts 4).

@@ -98,8 +98,9 @@ fn told_of_all(entry: &Entry) -> Option<String> {
             Some(format!("cell {cell} was sealed without {}: {}", count(dropped.len() as u64, "target"), and_more(&names, dropped.len())))
         }
         Entry::CellDismissed { cell, members, not_before } => Some(format!(
-            "{} of cell {cell} were not touched before the campaign ended; they join a later one, not before {}",
+            "{} of cell {cell} {} left untouched when the campaign ended, to join a later one not before {}",
             count(members.len() as u64, "target"),
+            if members.len() == 1 { "was" } else { "were" },
             when(*not_before)
         )),
         Entry::CellLagging { cell, members, lag } => {
@@ -118,7 +119,7 @@ fn told_of_all(entry: &Entry) -> Option<String> {
         }
         Entry::Released { batch, outcomes } => Some(format!("{} left batch {batch}: {}", count(outcomes.len() as u64, "target"), counts(outcomes))),
         Entry::Stranded { batch, members, again_at, .. } => Some(format!(
-            "{} of batch {batch} can't be scanned now and count as unknown ({}); a scan is tried again at {}",
+            "{} of batch {batch} can't be scanned now, counted as unknown ({}); a scan is tried again at {}",
             count(members.len() as u64, "target"),
             named(members),
             when(*again_at)
@@ -404,7 +405,7 @@ fn because(to: &Standing, why: &str) -> String {
 
 fn lag_words(lag: Lag) -> &'static str {
     match lag {
-        Lag::ConfigLagging => "Config records it, and did not confirm it in time",
+        Lag::ConfigLagging => "Config did not confirm it in time",
         Lag::NotRecorded => "Config does not record it",
     }
 }

@@ -160,14 +160,51 @@ pub(crate) fn any_cron() -> impl Strategy<Value = String> {
         prop_oneof![Just("*".to_owned()), proptest::collection::vec(item, 1..4).prop_map(|items| items.join(","))]
     };
     let dom = prop_oneof![list(1, 28), Just("L".to_owned()), Just("LW".to_owned()), (1u16..=31).prop_map(|n| format!("{n}W"))];
-    let dow = prop_oneof![
-        list(1, 7),
-        Just("L".to_owned()),
-        (1u16..=7).prop_map(|n| format!("{n}L")),
-        (1u16..=7, 1u16..=4).prop_map(|(n, k)| format!("{n}#{k}")),
-    ];
+    let dow =
+        prop_oneof![list(1, 7), Just("L".to_owned()), (1u16..=7).prop_map(|n| format!("{n}L")), (1u16..=7, 1u16..=4).prop_map(|(n, k)| format!("{n}#{k}")),];
     let day = prop_oneof![dom.prop_map(|d| (d, "?".to_owned())), dow.prop_map(|d| ("?".to_owned(), d))];
     (list(0, 59), list(0, 23), day, list(1, 12)).prop_map(|(minutes, hours, (dom, dow), months)| format!("{minutes} {hours} {dom} {months} {dow} *"))
+}
+
+/// Whether the expression names this day, by the calendar of jiff alone.
+fn names_day(cron: &Cron, day: jiff::civil::Date) -> bool {
+    let weekday = |number: u16| jiff::civil::Weekday::from_sunday_zero_offset(i8::try_from(number - 1).unwrap()).unwrap();
+    let is_workday = |day: jiff::civil::Date| day.weekday().to_monday_one_offset() <= 5;
+    let number = u16::try_from(day.day()).unwrap();
+    let in_month = cron.months.listed.contains(&u16::try_from(day.month()).unwrap());
+    in_month
+        && match &cron.days {
+            Days::OfMonth(days) => days.listed.contains(&number),
+            Days::LastOfMonth => day == day.last_of_month(),
+            Days::LastWorkday => {
+                (0..3).find_map(|back| day.last_of_month().checked_sub(jiff::Span::new().days(back)).ok().filter(|day| is_workday(*day))) == Some(day)
+            }
+            Days::NearestWorkday(wanted) => {
+                // The nearest of the working days of the month; of two as near, the one before (a Saturday's Friday).
+                let Ok(wanted) = jiff::civil::Date::new(day.year(), day.month(), i8::try_from(*wanted).unwrap()) else { return false };
+                let all = (1..=day.days_in_month()).map(|number| day.with().day(number).build().unwrap());
+                all.filter(|day| is_workday(*day)).min_by_key(|day| (day.since(wanted).unwrap().get_days().abs(), *day)) == Some(day)
+            }
+            Days::OfWeek(days) => days.listed.iter().any(|wanted| weekday(*wanted) == day.weekday()),
+            Days::LastOfWeek(wanted) => day.nth_weekday_of_month(-1, weekday(*wanted)).unwrap() == day,
+            Days::NthOfWeek(wanted, nth) => day.nth_weekday_of_month(i8::try_from(*nth).unwrap(), weekday(*wanted)).is_ok_and(|found| found == day),
+        }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn croner_agrees_with_a_second_opinion(text in any_cron(), year in 2024i16..2040) {
+        let cron = Cron::parse(&text).unwrap();
+        let mut day = jiff::civil::Date::new(year, 1, 1).unwrap();
+        let time = (i8::try_from(cron.hours.listed[0]).unwrap(), i8::try_from(cron.minutes.listed[0]).unwrap());
+        while day.year() == year {
+            let found = cron.first_from(day.at(0, 0, 0, 0), day.at(23, 59, 59, 0));
+            let expected = names_day(&cron, day).then(|| day.at(time.0, time.1, 0, 0));
+            prop_assert_eq!(found, expected, "{} on {}", text, day);
+            day = day.tomorrow().unwrap();
+        }
+    }
 }
 
 proptest! {

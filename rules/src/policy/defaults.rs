@@ -1,7 +1,7 @@
 //! What a policy says where it says nothing. Every default is the careful choice; each says why.
 
-use super::{Amount, ApprovalRule, Belts, BlastRadius, Collect, Environment, RebootMode, Retry, ShareBps, Wave};
 use super::Selector;
+use super::{Amount, ApprovalRule, Belts, BlastRadius, Collect, Environment, RebootMode, Retry, ShareBps, Wave};
 
 const HOUR: u32 = 3_600;
 const DAY: u32 = 86_400;

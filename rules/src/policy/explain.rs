@@ -43,7 +43,9 @@ fn collecting(policy: &Policy) -> String {
         (false, false, 0) => "when the next maintenance window opens".to_owned(),
         (false, false, lead) => format!("{} before the next maintenance window opens, so that approvers have time", seconds(lead)),
     };
-    format!("When AWS Config finds an instance non-compliant, the instance joins a campaign. The campaign closes {close}; what is found later joins the next one.")
+    format!(
+        "When AWS Config finds an instance non-compliant, the instance joins a campaign. The campaign closes {close}; what is found later joins the next one."
+    )
 }
 
 fn approval(policy: &Policy) -> String {
@@ -74,7 +76,8 @@ fn waves(policy: &Policy) -> Vec<String> {
         [only] => vec![format!("All instances are patched in one wave, {only}.")],
         _ => vec![format!("Instances are patched in {count} waves, one after the other: {}.", parts.join(", then "))],
     };
-    let own: Vec<String> = policy.waves.iter().filter_map(|wave| Some(format!("in `{}` at most {} at the same time", wave.name, of(wave.at_once?, "it")))).collect();
+    let own: Vec<String> =
+        policy.waves.iter().filter_map(|wave| Some(format!("in `{}` at most {} at the same time", wave.name, of(wave.at_once?, "it")))).collect();
     if !own.is_empty() {
         said.push(format!("On top of the limits below, {} are touched.", and(&own)));
     }
@@ -136,7 +139,8 @@ fn of(amount: Amount, whole: &str) -> String {
 }
 
 fn budget(policy: &Policy) -> String {
-    let own: Vec<String> = policy.waves.iter().filter_map(|wave| Some(format!("for `{}` the limit is {}", wave.name, of(wave.failure_budget?, "it")))).collect();
+    let own: Vec<String> =
+        policy.waves.iter().filter_map(|wave| Some(format!("for `{}` the limit is {}", wave.name, of(wave.failure_budget?, "it")))).collect();
     let own = if own.is_empty() { String::new() } else { format!(" ({})", and(&own)) };
     let more = match policy.failure_budget {
         Amount::Count(0) => "a single target of a wave fails or ends unknown".to_owned(),
@@ -148,7 +152,8 @@ fn budget(policy: &Policy) -> String {
 
 fn limits(policy: &Policy) -> String {
     let radius = &policy.blast_radius;
-    let mut parts = vec![of(radius.wave, "a wave"), of(radius.account, "an account"), of(radius.region, "a Region"), of(radius.organization, "the organization")];
+    let mut parts =
+        vec![of(radius.wave, "a wave"), of(radius.account, "an account"), of(radius.region, "a Region"), of(radius.organization, "the organization")];
     if let Some(tag) = &radius.tag {
         parts.push(of(tag.limit, &format!("the instances that share a value of tag `{}`", tag.key)));
     }
@@ -179,7 +184,9 @@ fn opens(window: &Window) -> String {
 
 fn freezes(policy: &Policy) -> Vec<String> {
     let reason = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    let frozen = |freeze: &super::Freeze| format!("Nothing is touched from {} until {} (freeze `{}`{}).", freeze.from, freeze.until, freeze.name, reason(&freeze.reason));
+    let frozen = |freeze: &super::Freeze| {
+        format!("Nothing is touched from {} until {} (freeze `{}`{}).", freeze.from, freeze.until, freeze.name, reason(&freeze.reason))
+    };
     let mut said: Vec<String> = policy.freezes.iter().map(frozen).collect();
     if !policy.calendars.is_empty() {
         said.push(format!("Nothing starts while one of these change calendars is closed, or its state unknown: {}.", named(&policy.calendars)));
@@ -194,7 +201,9 @@ fn run(policy: &Policy) -> String {
         RebootMode::Never => "Nothing reboots: an instance that needs it stays non-compliant until somebody else reboots it",
     };
     let limit = seconds(policy.execution_timeout_secs);
-    format!("{reboot}. A patch may run for {limit} on one instance. It counts as patched when a scan afterwards finds nothing missing, and as remediated when AWS Config agrees.")
+    format!(
+        "{reboot}. A patch may run for {limit} on one instance. It counts as patched when a scan afterwards finds nothing missing, and as remediated when AWS Config agrees."
+    )
 }
 
 fn retry(policy: &Policy) -> String {
@@ -204,7 +213,11 @@ fn retry(policy: &Policy) -> String {
         0 | 1 => format!("An instance whose attempt fails is not tried again: `{owner}` must look at it."),
         max => {
             let (first, longest) = (seconds(retry.backoff_secs), seconds(retry.backoff_max_secs));
-            let waits = if retry.backoff_secs == 0 { "without a wait".to_owned() } else { format!("first after {first}, then twice as long each time, at most {longest}") };
+            let waits = if retry.backoff_secs == 0 {
+                "without a wait".to_owned()
+            } else {
+                format!("first after {first}, then twice as long each time, at most {longest}")
+            };
             format!("An instance whose attempt fails is tried again in a later campaign, {max} attempts in all, {waits}; then `{owner}` must look at it.")
         }
     }

@@ -49,21 +49,30 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     budgets(policy, &mut say);
     if is_above(policy.blast_radius.organization, ORGANIZATION_MAX) {
         let limit = policy.blast_radius.organization;
-        say("wide-blast-radius", format!("{limit} of all targets may be touched at once: an `organization` limit of {ORGANIZATION_MAX} or less keeps most of it serving"));
+        say(
+            "wide-blast-radius",
+            format!("{limit} of all targets may be touched at once: an `organization` limit of {ORGANIZATION_MAX} or less keeps most of it serving"),
+        );
     }
     if policy.retry.attempts_max == 1 {
         say("one-attempt", "one failed attempt, a lost connection included, quarantines a target: allow two or three".to_owned());
     }
     approval_expiry(policy, &mut say);
     if policy.collect.emergency && !policy.windows.is_empty() {
-        say("emergency-waits", "an emergency policy with windows collects fast and then waits for a window all the same: remove the windows, or `emergency`".to_owned());
+        say(
+            "emergency-waits",
+            "an emergency policy with windows collects fast and then waits for a window all the same: remove the windows, or `emergency`".to_owned(),
+        );
     }
     for window in &policy.windows {
         let usable = window.duration_secs.saturating_sub(window.cutoff_secs);
         let needed = policy.execution_timeout_secs.saturating_add(DELIVERY_SECS);
         if usable < needed {
             let (usable, needed) = (seconds(usable), seconds(needed));
-            say("short-window", format!("window `{}` leaves {usable} before its cutoff, but a patch may run {needed}: nothing can ever start in it", window.name));
+            say(
+                "short-window",
+                format!("window `{}` leaves {usable} before its cutoff, but a patch may run {needed}: nothing can ever start in it", window.name),
+            );
         }
     }
     if policy.reboot == RebootMode::Never {
@@ -121,7 +130,10 @@ fn budgets(policy: &Policy, say: &mut impl FnMut(&'static str, String)) {
         if is_above(budget, ShareBps(9_999)) {
             say("no-budget", format!("the failure budget of {whose} is {budget}: no failure ever stops it; {BUDGET_MAX} or less would"));
         } else if is_above(budget, BUDGET_MAX) {
-            say("loose-budget", format!("the failure budget of {whose} is {budget}: a bad patch reaches many targets before it is stopped; {BUDGET_MAX} or less is usual"));
+            say(
+                "loose-budget",
+                format!("the failure budget of {whose} is {budget}: a bad patch reaches many targets before it is stopped; {BUDGET_MAX} or less is usual"),
+            );
         }
     }
 }
@@ -138,7 +150,10 @@ fn approval_expiry(policy: &Policy, say: &mut impl FnMut(&'static str, String)) 
     let needed = lead.saturating_add(bakes);
     if policy.approval.expires_secs <= needed {
         let (expires, needed) = (seconds(policy.approval.expires_secs), seconds(needed));
-        say("early-expiry", format!("an approval expires after {expires}, but closing early and baking alone take {needed}: it will be asked for again and again"));
+        say(
+            "early-expiry",
+            format!("an approval expires after {expires}, but closing early and baking alone take {needed}: it will be asked for again and again"),
+        );
     }
 }
 

@@ -220,7 +220,10 @@ fn check_shares(sections: &[Section<'_>], waves: &mut [Wave]) {
     }
     for (section, wave) in before.iter().zip(earlier.iter()) {
         if wave.share.is_none() && wave.select.is_empty() && wave.instances.is_empty() {
-            report.at(&section.span, format!("{} takes everyone and leaves nobody for the waves after it: expected a `share`, a `select` or `instances`", section.name));
+            report.at(
+                &section.span,
+                format!("{} takes everyone and leaves nobody for the waves after it: expected a `share`, a `select` or `instances`", section.name),
+            );
         }
     }
     if !last.select.is_empty() {

@@ -49,12 +49,11 @@ pub(super) fn quoted(words: &[&str]) -> String {
 pub(super) fn nearest<'w>(typed: &str, known: &[&'w str]) -> Option<&'w str> {
     let folded = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
     let typed = folded(typed);
+    // A unit left out or an ending too much, such as `bake` for `bake_secs`.
+    let begun = known.iter().copied().find(|word| typed.len() >= 3 && (folded(word).starts_with(&typed) || typed.starts_with(&folded(word))));
     let distance = |word: &&str| edits(&typed, &folded(word));
-    let near = known.iter().copied().min_by_key(|word| distance(word))?;
-    let close = distance(&near) <= (near.chars().count() / 3).max(2);
-    // A unit left out, such as `bake` for `bake_secs`.
-    let begun = || known.iter().copied().find(|word| typed.len() >= 3 && (folded(word).starts_with(&typed) || typed.starts_with(&folded(word))));
-    if close { Some(near) } else { begun() }
+    let near = || known.iter().copied().min_by_key(distance).filter(|word| distance(word) <= (typed.chars().count() / 3).max(1));
+    begun.or_else(near)
 }
 
 /// Levenshtein's distance.

@@ -141,7 +141,7 @@ fn every_byte_of_a_journal_counts_and_the_line_is_named() {
     let before = journal(&journal_of(&[0, 1, 0, 2, 1]));
     let mut place = 1;
     for at in 0..before.len() {
-        let mut found = |after: &[u8], what: &str| {
+        let found = |after: &[u8], what: &str| {
             let damage = check(after).expect_err(what);
             assert_eq!(damage.line, Some(place), "{what} at byte {at}: {damage}");
         };

@@ -43,25 +43,49 @@ fn whatever_is_set_is_said() {
     for (text, says) in [
         ("approval = { quorum = 0 }", "Nobody has to approve"),
         ("approval = { quorum = 1, four_eyes = false, per_wave = true }", "One person has to approve each wave before it starts."),
-        ("approval = { quorum = 1, approvers = [\"ann\", \"bob\"], comment_required = true }", "2 of `ann` and `bob` must approve the campaign, once for all its waves, before anything is touched, with a comment."),
+        (
+            "approval = { quorum = 1, approvers = [\"ann\", \"bob\"], comment_required = true }",
+            "2 of `ann` and `bob` must approve the campaign, once for all its waves, before anything is touched, with a comment.",
+        ),
         ("collect = { gather_secs = 900 }", "closes 15 minutes after its first finding"),
         ("failure_budget = 0", "If a single target of a wave fails or ends unknown, everything"),
         ("failure_budget = 1", "If more than 1 target of a wave fails or ends unknown, everything"),
         ("failure_budget = 3", "If more than 3 targets of a wave fail or end unknown, everything"),
-        ("blast_radius = { account = 2, tag = { key = \"PatchGroup\", limit = \"50%\" } }", "25% of a wave, 2 targets of an account, 25% of a Region, 10% of the organization and 50% of the instances that share a value of tag `PatchGroup` are touched"),
+        (
+            "blast_radius = { account = 2, tag = { key = \"PatchGroup\", limit = \"50%\" } }",
+            "25% of a wave, 2 targets of an account, 25% of a Region, 10% of the organization and 50% of the instances that share a value of tag `PatchGroup` are touched",
+        ),
         ("wave = [{ name = \"all\" }]", "All instances are patched in one wave, `all` (everyone who is left)."),
-        ("wave = [{ name = \"dev\", select = { tags = { Env = [\"dev\", \"test\"] }, platforms = [\"Linux\"] }, bake_secs = 0 }, { name = \"rest\" }]", "`dev` (all with tag Env=dev or test and platform Linux), then `rest` (everyone who is left)"),
-        ("wave = [{ name = \"dev\", select = { accounts = [\"111122223333\"] }, share = \"5%\", bake_secs = 0 }, { name = \"rest\" }]", "`dev` (up to 5% of the campaign, out of account 111122223333)"),
+        (
+            "wave = [{ name = \"dev\", select = { tags = { Env = [\"dev\", \"test\"] }, platforms = [\"Linux\"] }, bake_secs = 0 }, { name = \"rest\" }]",
+            "`dev` (all with tag Env=dev or test and platform Linux), then `rest` (everyone who is left)",
+        ),
+        (
+            "wave = [{ name = \"dev\", select = { accounts = [\"111122223333\"] }, share = \"5%\", bake_secs = 0 }, { name = \"rest\" }]",
+            "`dev` (up to 5% of the campaign, out of account 111122223333)",
+        ),
         ("wave = [{ name = \"dev\", share = \"5%\", bake_secs = 0 }, { name = \"rest\" }]", "after its last instance: `dev` not at all."),
         ("wave = [{ name = \"a\", instances = [\"i-01234567\"] }, { name = \"rest\", at_once = 5, failure_budget = 1 }]", "`a` (`i-01234567` by name)"),
-        ("wave = [{ name = \"a\", instances = [\"i-01234567\"] }, { name = \"rest\", at_once = 5, failure_budget = 1 }]", "in `rest` at most 5 targets of it at the same time"),
-        ("wave = [{ name = \"a\", instances = [\"i-01234567\"] }, { name = \"rest\", at_once = 5, failure_budget = 1 }]", "(for `rest` the limit is 1 target of it)"),
+        (
+            "wave = [{ name = \"a\", instances = [\"i-01234567\"] }, { name = \"rest\", at_once = 5, failure_budget = 1 }]",
+            "in `rest` at most 5 targets of it at the same time",
+        ),
+        (
+            "wave = [{ name = \"a\", instances = [\"i-01234567\"] }, { name = \"rest\", at_once = 5, failure_budget = 1 }]",
+            "(for `rest` the limit is 1 target of it)",
+        ),
         ("reboot = \"separate\"", "The patch command does not reboot;"),
         ("reboot = \"never\"", "Nothing reboots:"),
         ("retry = { attempts_max = 1 }", "is not tried again: `platform-team` must look at it"),
         ("calendars = [\"quiet\"]", "Nothing starts while one of these change calendars is closed, or its state unknown: `quiet`."),
-        ("[[freeze]]\nname = \"f\"\nfrom = 2026-12-20T00:00:00Z\nuntil = 2027-01-04T00:00:00Z\nreason = \"books\"", "Nothing is touched from 2026-12-20T00:00:00Z until 2027-01-04T00:00:00Z (freeze `f`: books)."),
-        ("[[exemption]]\ninstances = [\"i-01234567\"]\nselect = { regions = [\"eu-west-1\"] }\nowner = \"o\"\nreason = \"vendor.\"\nuntil = 2027-01-04T00:00:00Z", "Left alone until 2027-01-04T00:00:00Z: `i-01234567` and everything with Region eu-west-1. `o` answers for it: vendor."),
+        (
+            "[[freeze]]\nname = \"f\"\nfrom = 2026-12-20T00:00:00Z\nuntil = 2027-01-04T00:00:00Z\nreason = \"books\"",
+            "Nothing is touched from 2026-12-20T00:00:00Z until 2027-01-04T00:00:00Z (freeze `f`: books).",
+        ),
+        (
+            "[[exemption]]\ninstances = [\"i-01234567\"]\nselect = { regions = [\"eu-west-1\"] }\nowner = \"o\"\nreason = \"vendor.\"\nuntil = 2027-01-04T00:00:00Z",
+            "Left alone until 2027-01-04T00:00:00Z: `i-01234567` and everything with Region eu-west-1. `o` answers for it: vendor.",
+        ),
     ] {
         let found = said(text);
         assert!(found.contains(says), "{text}:\n{found}");

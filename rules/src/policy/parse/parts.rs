@@ -48,7 +48,10 @@ pub(super) fn approval(top: &Section<'_>) -> ApprovalRule {
         let span = quorum.map_or_else(|| section.span.clone(), |quorum| quorum.span);
         let eyes = if needed > rule.quorum { " (four eyes)" } else { "" };
         let people = if named == 1 { "person is" } else { "people are" };
-        section.report.at(&span, format!("{needed} approvals are needed{eyes}, but only {named} {people} named in `approvers`: expected at least {needed}, or none for anyone"));
+        section.report.at(
+            &span,
+            format!("{needed} approvals are needed{eyes}, but only {named} {people} named in `approvers`: expected at least {needed}, or none for anyone"),
+        );
     }
     rule
 }
@@ -91,7 +94,10 @@ pub(super) fn retry(top: &Section<'_>) -> Retry {
     if retry.backoff_max_secs < retry.backoff_secs {
         let span = max.or(backoff).map_or_else(|| section.span.clone(), |secs| secs.span);
         let (first, longest) = (retry.backoff_secs, retry.backoff_max_secs);
-        section.report.at(&span, format!("the longest wait (`backoff_max_secs`, {longest}) is shorter than the first (`backoff_secs`, {first}): expected at least as much"));
+        section.report.at(
+            &span,
+            format!("the longest wait (`backoff_max_secs`, {longest}) is shorter than the first (`backoff_secs`, {first}): expected at least as much"),
+        );
     }
     retry
 }
@@ -112,7 +118,11 @@ pub(super) fn windows(top: &Section<'_>) -> Vec<Window> {
     let sections = top.tables("window", 50, &KEYS).map(|found| found.value).unwrap_or_default();
     let mut windows: Vec<Window> = Vec::new();
     for section in &sections {
-        need(section, &["name", "cron", "time_zone", "duration_secs"], "expected such as `name = \"sunday\"`, `cron = \"cron(0 2 ? * SUN *)\"`, `time_zone = \"UTC\"`, `duration_secs = 14400`");
+        need(
+            section,
+            &["name", "cron", "time_zone", "duration_secs"],
+            "expected such as `name = \"sunday\"`, `cron = \"cron(0 2 ? * SUN *)\"`, `time_zone = \"UTC\"`, `duration_secs = 14400`",
+        );
         let name = own_name(section, windows.iter().map(|window| window.name.as_str()));
         let cron = section.text("cron");
         if let Some(cron) = &cron
@@ -126,7 +136,9 @@ pub(super) fn windows(top: &Section<'_>) -> Vec<Window> {
             && cutoff.value >= duration.value
         {
             let (lasts, ends) = (duration.value, cutoff.value);
-            section.report.at(&cutoff.span, format!("`cutoff_secs` ({ends}) leaves nothing of {}, which lasts {lasts} seconds: expected less than that", section.name));
+            section
+                .report
+                .at(&cutoff.span, format!("`cutoff_secs` ({ends}) leaves nothing of {}, which lasts {lasts} seconds: expected less than that", section.name));
         }
         windows.push(Window {
             name,
@@ -163,7 +175,9 @@ pub(super) fn freezes(top: &Section<'_>) -> Vec<Freeze> {
         if let (Some(from), Some(until)) = (&from, &until)
             && until.value <= from.value
         {
-            section.report.at(&until.span, format!("{} ends at {}, not after it begins at {}: expected a later `until`", section.name, until.value, from.value));
+            section
+                .report
+                .at(&until.span, format!("{} ends at {}, not after it begins at {}: expected a later `until`", section.name, until.value, from.value));
         }
         let reason = section.words("reason", 500).map(|reason| reason.value.to_owned()).unwrap_or_default();
         freezes.push(Freeze { name, from: from.map(|at| at.value).unwrap_or_default(), until: until.map(|at| at.value).unwrap_or_default(), reason });
@@ -242,19 +256,26 @@ pub(super) fn select(outer: &Section<'_>) -> Selector {
             "Linux" => select.platforms.push(Platform::Linux),
             "Windows" => select.platforms.push(Platform::Windows),
             "MacOS" => select.platforms.push(Platform::MacOS),
-            other => section.report.at(&text.span, format!("the platform `{}` is unknown: expected {}", short(other), quoted(&["Linux", "Windows", "MacOS"]))),
+            other => {
+                section.report.at(&text.span, format!("the platform `{}` is unknown: expected one of {}", short(other), quoted(&["Linux", "Windows", "MacOS"])))
+            }
         }
     }
     for text in section.texts("ous").unwrap_or_default() {
         let id = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if text.value.trim().is_empty() || text.value.len() > 512 || (text.value.starts_with("ou-") && !id(text.value)) {
-            section.report.at(&text.span, format!("the organizational unit `{}` is wrong: expected an id such as `ou-ab12-cd34ef56`, or a path", short(text.value)));
+            section
+                .report
+                .at(&text.span, format!("the organizational unit `{}` is wrong: expected an id such as `ou-ab12-cd34ef56`, or a path", short(text.value)));
         } else {
             select.ous.push(text.value.to_owned());
         }
     }
     if select.is_empty() && section.report.count() == before {
-        section.report.at(&section.span, format!("{} selects nothing in particular: expected `tags`, `accounts`, `regions`, `platforms` or `ous` with a value", section.name));
+        section.report.at(
+            &section.span,
+            format!("{} selects nothing in particular: expected `tags`, `accounts`, `regions`, `platforms` or `ous` with a value", section.name),
+        );
     }
     select
 }

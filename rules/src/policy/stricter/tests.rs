@@ -20,8 +20,12 @@ fn a_policy_is_as_strict_as_itself() {
 
 #[test]
 fn the_partition_stays_and_bakes_only_grow() {
-    let pinned = policy("reboot = \"separate\"\nwave = [{ name = \"a\", share = \"5%\", bake_secs = 10, at_once = 5 }, { name = \"b\", bake_secs = 20, failure_budget = 1 }]");
-    let current = policy("wave = [{ name = \"b\", share = \"50%\", bake_secs = 5, failure_budget = \"2%\" }, { name = \"a\", share = \"1%\", bake_secs = 30 }, { name = \"c\", bake_secs = 99, at_once = 1 }]");
+    let pinned = policy(
+        "reboot = \"separate\"\nwave = [{ name = \"a\", share = \"5%\", bake_secs = 10, at_once = 5 }, { name = \"b\", bake_secs = 20, failure_budget = 1 }]",
+    );
+    let current = policy(
+        "wave = [{ name = \"b\", share = \"50%\", bake_secs = 5, failure_budget = \"2%\" }, { name = \"a\", share = \"1%\", bake_secs = 30 }, { name = \"c\", bake_secs = 99, at_once = 1 }]",
+    );
     let both = pinned.stricter(&current);
     let waves: Vec<_> = both.waves.iter().map(|wave| (wave.name.as_str(), wave.share, wave.bake_secs, wave.failure_budget, wave.at_once)).collect();
     let least = Amount::Least { count: 1, share: ShareBps(200) };
@@ -45,7 +49,8 @@ fn a_wave_budget_never_escapes_the_stricter_policy_budget() {
 #[test]
 fn more_people_are_asked_and_never_anyone_by_accident() {
     let pinned = policy("approval = { quorum = 1, four_eyes = false, expires_secs = 100, approvers = [\"ann\", \"bob\"] }");
-    let current = policy("approval = { quorum = 2, four_eyes = true, per_wave = true, expires_secs = 200, approvers = [\"bob\", \"eve\"], comment_required = true }");
+    let current =
+        policy("approval = { quorum = 2, four_eyes = true, per_wave = true, expires_secs = 200, approvers = [\"bob\", \"eve\"], comment_required = true }");
     let rule = pinned.stricter(&current).approval;
     assert_eq!((rule.quorum, rule.four_eyes, rule.per_wave, rule.expires_secs, rule.comment_required), (2, true, true, 100, true));
     assert_eq!(rule.approvers, ["bob".parse().unwrap()]);
@@ -73,7 +78,8 @@ fn both_calendars_must_be_open() {
 #[test]
 fn freezes_calendars_and_exemptions_add_up() {
     let one = policy("calendars = [\"one\"]\n[[freeze]]\nname = \"f\"\nfrom = 2026-12-20T00:00:00Z\nuntil = 2027-01-04T00:00:00Z\n");
-    let two = policy("calendars = [\"two\", \"one\"]\n[[exemption]]\ninstances = [\"i-01234567\"]\nowner = \"o\"\nreason = \"r\"\nuntil = 2027-01-04T00:00:00Z\n");
+    let two =
+        policy("calendars = [\"two\", \"one\"]\n[[exemption]]\ninstances = [\"i-01234567\"]\nowner = \"o\"\nreason = \"r\"\nuntil = 2027-01-04T00:00:00Z\n");
     let both = one.stricter(&two);
     assert_eq!((both.freezes.len(), both.exemptions.len()), (1, 1));
     assert_eq!(both.calendars, ["one", "two"]);
