@@ -14,7 +14,7 @@ use tidegate_events::id::SnapshotId;
 pub struct CatalogEntry {
     /// Its name in a policy and in lanes: lower-case letters, digits and `-`.
     pub name: String,
-    /// What it does, for people: `install the patches ...`.
+    /// What it does, for people: `installs the patches ...`.
     pub title: String,
     /// AWS Config resource types whose findings it answers.
     pub resource_types: Vec<String>,
@@ -113,7 +113,7 @@ mod tests {
         let id = "01234567-89ab-cdef-0123-456789abcdef";
         assert_eq!(shown(RunStep::Install), format!(r#"{{"Operation":["Install"],"RebootOption":["NoReboot"],"SnapshotId":["{id}"]}}"#));
         assert_eq!(shown(RunStep::Reboot), format!(r#"{{"Operation":["Install"],"RebootOption":["RebootIfNeeded"],"SnapshotId":["{id}"]}}"#));
-        assert_eq!(shown(RunStep::Scan), format!(r#"{{"Operation":["Scan"],"SnapshotId":["{id}"]}}"#));
+        assert_eq!(shown(RunStep::Scan), format!(r#"{{"Operation":["Scan"],"RebootOption":["NoReboot"],"SnapshotId":["{id}"]}}"#));
         for entry in entries() {
             for step in [RunStep::Install, RunStep::Reboot, RunStep::Scan] {
                 let open =

@@ -309,14 +309,26 @@ impl Cron {
         }
     }
 
+    /// Whether any of its years lies in the span: croner would look through the rest of time.
+    fn years_meet(&self, from: DateTime, until: DateTime) -> bool {
+        let span = i32::from(from.year())..=i32::from(until.year());
+        self.years.listed.iter().any(|year| span.contains(&i32::from(*year)))
+    }
+
     /// The first occurrence from `from` on (inclusive) and not after `until`.
     pub fn first_from(&self, from: DateTime, until: DateTime) -> Option<DateTime> {
+        if !self.years_meet(from, until) {
+            return None;
+        }
         let origin = Bounded::new(from, from, until)?;
         self.engine.find_next_occurrence(&origin, true).ok().and_then(|found| found.within())
     }
 
     /// The last occurrence up to `until` (inclusive) and not before `from`.
     pub fn last_until(&self, until: DateTime, from: DateTime) -> Option<DateTime> {
+        if !self.years_meet(from, until) {
+            return None;
+        }
         let origin = Bounded::new(until, from, until)?;
         self.engine.find_previous_occurrence(&origin, true).ok().and_then(|found| found.within())
     }

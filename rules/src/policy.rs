@@ -237,7 +237,7 @@ pub struct Wave {
     pub name: String,
     /// Who may be in it; empty means anyone who is left.
     pub select: Selector,
-    /// Instances that are named for it.
+    /// Instances that are named for it. With neither `select` nor `share` they are all that a wave takes, unless it is the last.
     pub instances: Vec<InstanceId>,
     /// Which share of the whole campaign it takes of those; `None` takes them all.
     pub share: Option<ShareBps>,

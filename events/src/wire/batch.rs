@@ -21,10 +21,10 @@ use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
 use super::reader::{Object, Stop, kind_of, not_json, quoted};
-use super::{Parsed, event};
+use super::{Parsed, Read, event};
 
 /// The pieces of a non-blank input, in order.
-pub(super) fn split(bytes: &[u8]) -> Vec<Parsed> {
+pub(super) fn split(bytes: &[u8]) -> Vec<Read> {
     let first = skip_blank(bytes, 0);
     let margin = first - line_start(bytes, first);
     let mut splitter = Splitter { bytes, margin, found: Vec::new(), counted: (0, 1) };
@@ -39,7 +39,7 @@ pub(super) fn split(bytes: &[u8]) -> Vec<Parsed> {
 struct Splitter<'b> {
     bytes: &'b [u8],
     margin: usize,
-    found: Vec<Parsed>,
+    found: Vec<Read>,
     /// An offset and its line number, up to which newlines are counted.
     counted: (usize, usize),
 }
@@ -157,7 +157,7 @@ impl<'b> Splitter<'b> {
             };
             // A broken line is one rejection; what else was wrong in it does not count on its own.
             let elements = self.found.split_off(before);
-            self.found.extend(elements.into_iter().filter(|parsed| !matches!(parsed, Parsed::Rejected { .. })));
+            elements.into_iter().map(|element| element.parsed).filter(|parsed| !matches!(parsed, Parsed::Rejected { .. })).for_each(|parsed| self.push(parsed));
             return self.reject(&broken);
         }
         let (whole, broken) = values(self.slice(at..range.end));
@@ -210,12 +210,12 @@ impl<'b> Splitter<'b> {
     fn element(&mut self, range: Range<usize>) {
         let raw = self.slice(range);
         let parsed = match records(raw) {
-            Some(records) => return self.found.extend(records),
+            Some(records) => return records.into_iter().for_each(|record| self.push(record)),
             None if raw.first() == Some(&b'{') => event(raw, ""),
             None if raw.first() == Some(&b'[') => Err(Stop::Rejected("an array inside an array: expected an event, which is a JSON object".into())),
             None => Err(Stop::Rejected(format!("expected an event, which is a JSON object, got {}", quoted(&String::from_utf8_lossy(raw))))),
         };
-        self.found.push(Parsed::from(parsed));
+        self.push(Parsed::from(parsed));
     }
 
     fn reject(&mut self, broken: &Break) {
@@ -225,7 +225,11 @@ impl<'b> Splitter<'b> {
             Why::Syntax(error) if error.line() > 1 => not_json(error, line + error.line() - 1, error.column()),
             Why::Syntax(error) => not_json(error, line, column + error.column().saturating_sub(1)),
         };
-        self.found.push(Parsed::from(Err(Stop::Rejected(why))));
+        self.push(Parsed::from(Err(Stop::Rejected(why))));
+    }
+
+    fn push(&mut self, parsed: Parsed) {
+        self.found.push(Read { index: self.found.len(), parsed });
     }
 
     /// The number of the line that holds `at`. Breaks come in order, so that the newlines are counted once.

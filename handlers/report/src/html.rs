@@ -60,7 +60,10 @@ fn head(html: &mut Html, ledger: &Ledger, meta: &Meta) {
     if !meta.generated_for.is_empty() {
         html.raw(" · for ").text(&meta.generated_for);
     }
-    html.raw("</p>\n<nav aria-label=\"Sections\"><a href=\"#overview\">Overview</a><a href=\"#campaigns\">Campaigns</a><a href=\"#targets\">Instances that need a look</a>");
+    html.raw(
+        "</p>\n<nav aria-label=\"Sections\"><a href=\"#overview\">Overview</a><a href=\"#campaigns\">Campaigns</a><a href=\"#targets\">Instances \
+        that need a look</a>",
+    );
     html.raw("<a href=\"#timeline\">Timeline</a><a href=\"#evidence\">Evidence</a></nav>\n</header>\n");
 }
 
@@ -83,16 +86,19 @@ fn evidence(html: &mut Html, ledger: &Ledger, meta: &Meta) {
         .text(meta.root)
         .raw("</code></dd></div></dl>\n");
     html.raw(concat!(
-        "<p>Everything on this page is derived from <code>journal.jsonl</code>. To check that neither it nor this page was changed since, with no network and no AWS access:</p>\n",
+        "<p>Everything on this page is derived from <code>journal.jsonl</code>. To check that neither it nor this page was changed since, with no \
+            network and no AWS access:</p>\n",
         "<pre><code>tidegate verify DIR</code></pre>\n",
         "<p><code>DIR</code> is the folder that holds this page, <code>journal.jsonl</code> and <code>anchor.json</code>. A line that was changed, removed, ",
-        "added, moved or cut off is named. Whoever can write the folder could write a whole new one: compare the root with one that reached you another way.</p>\n",
+        "added, moved or cut off is named. Whoever can write the folder could write a whole new one: compare the root with one that reached you \
+            another way.</p>\n",
         "<h4>What counts as proof</h4>\n<ol>\n",
         "<li>The command's own end, as Systems Manager states it. Alone it proves nothing.</li>\n",
         "<li>A scan after the install and its reboot: nothing missing, failed, rejected or waiting for a reboot.</li>\n",
         "<li>AWS Config's verdict on a state that was captured after the install ended.</li>\n</ol>\n",
         "<p><strong>Proofs 2 and 3 are not independent:</strong> the scan and AWS Config both rest on what the Systems Manager agent on the instance reports. ",
-        "An agent that reports wrongly misleads both. <em>Remediated</em> means that all three agree; <em>patched unconfirmed</em> that the third is not there.</p>\n",
+        "An agent that reports wrongly misleads both. <em>Remediated</em> means that all three agree; <em>patched unconfirmed</em> that the third is \
+            not there.</p>\n",
     ));
     html.raw("</section>\n");
 }

@@ -267,43 +267,41 @@ pub fn story() -> Book {
     let until = book.in_minutes(120);
     book.write(&stream, vec![Entry::WaveBaking { wave: wave(&two, 1), until, ok: 8, bad: 4 }]);
     book.wait(120).write(&stream, vec![Entry::WaveProven { wave: wave(&two, 1) }]);
-    for index in [2] {
-        let batch: BatchId = format!("{}/{}/{}/0/0", wave(&two, index), PLACES[0].0, PLACES[0].1).parse().unwrap();
-        let home = format!("batch/{batch}");
-        book.write(&stream, vec![Entry::WaveSealing { wave: wave(&two, 2) }]);
-        let dropped = vec![(target(76).instance, "compliant by now".to_owned())];
-        book.write(&format!("cell/{}", batch.cell), vec![Entry::CellSealed { cell: batch.cell.clone(), dropped }]);
-        moved(&mut book, 76, Standing::Compliant, None, "Config says COMPLIANT");
-        book.write(&stream, vec![Entry::WaveSealed { wave: wave(&two, 2), pin: PinStrength::Dated, kept: 35 }]);
-        let clearance = clearance(digest(&wave(&two, 2)), &["alice", "carol"], book.in_minutes(60));
-        book.wait(2).write(&stream, vec![Entry::WaveOpened { wave: wave(&two, 2), clearance }]);
-        let members: Vec<CellMember> = [80, 84, 88].into_iter().map(member).collect();
-        let snapshot = SNAPSHOT.parse().unwrap();
-        book.write(
-            &home,
-            vec![Entry::BatchPlanned {
-                batch: batch.clone(),
-                step: RunStep::Install,
-                platform: Platform::Linux,
-                members,
-                grants: Vec::new(),
-                snapshot,
-                reboot_option: "RebootIfNeeded".into(),
-            }],
-        );
-        let sent = Entry::Sent {
+    let batch: BatchId = format!("{}/{}/{}/0/0", wave(&two, 2), PLACES[0].0, PLACES[0].1).parse().unwrap();
+    let home = format!("batch/{batch}");
+    book.write(&stream, vec![Entry::WaveSealing { wave: wave(&two, 2) }]);
+    let dropped = vec![(target(76).instance, "compliant by now".to_owned())];
+    book.write(&format!("cell/{}", batch.cell), vec![Entry::CellSealed { cell: batch.cell.clone(), dropped }]);
+    moved(&mut book, 76, Standing::Compliant, None, "Config says COMPLIANT");
+    book.write(&stream, vec![Entry::WaveSealed { wave: wave(&two, 2), pin: PinStrength::Dated, kept: 35 }]);
+    let clearance = clearance(digest(&wave(&two, 2)), &["alice", "carol"], book.in_minutes(60));
+    book.wait(2).write(&stream, vec![Entry::WaveOpened { wave: wave(&two, 2), clearance }]);
+    let members: Vec<CellMember> = [80, 84, 88].into_iter().map(member).collect();
+    let snapshot = SNAPSHOT.parse().unwrap();
+    book.write(
+        &home,
+        vec![Entry::BatchPlanned {
             batch: batch.clone(),
             step: RunStep::Install,
-            generation: 1,
-            command: COMMAND.parse().unwrap(),
-            expires_at: book.in_minutes(60),
-            adopted: true,
-        };
-        book.write(&home, vec![sent]);
-        book.wait(70);
-        book.write(&home, vec![Entry::Stranded { batch: batch.clone(), members: vec![target(80).instance], again_at: book.in_minutes(30), tries: 1 }]);
-        book.write(&home, vec![Entry::ScanDue { batch, at: book.at }]);
-    }
+            platform: Platform::Linux,
+            members,
+            grants: Vec::new(),
+            snapshot,
+            reboot_option: "RebootIfNeeded".into(),
+        }],
+    );
+    let sent = Entry::Sent {
+        batch: batch.clone(),
+        step: RunStep::Install,
+        generation: 1,
+        command: COMMAND.parse().unwrap(),
+        expires_at: book.in_minutes(60),
+        adopted: true,
+    };
+    book.write(&home, vec![sent]);
+    book.wait(70);
+    book.write(&home, vec![Entry::Stranded { batch: batch.clone(), members: vec![target(80).instance], again_at: book.in_minutes(30), tries: 1 }]);
+    book.write(&home, vec![Entry::ScanDue { batch, at: book.at }]);
     book.write(
         &stream,
         vec![Entry::Held {

@@ -3,14 +3,18 @@
 use std::fmt;
 
 use tidegate_events::Entry;
-use tidegate_events::entry::{ClearanceRecord, ConfirmStep, Count, Lag, Outcome, PinStrength, Standing};
-use tidegate_events::event::{Approval, Subject, Word};
-use tidegate_events::fact::{Compliance, Verdict};
+use tidegate_events::entry::{ConfirmStep, PinStrength};
+use tidegate_events::fact::{Compliance, InvocationStatus, Verdict};
 use tidegate_events::host::Ping;
-use tidegate_events::id::{BatchId, CellId, InstanceId, TargetKey};
+use tidegate_events::id::{BatchId, CellId, TargetKey};
 
-use crate::words::{count, ended, finished, list, number, plain, when};
+use phrases::{after_colon, and_more, approvers, because, counts, fate, named, plural, quoted, standing, times, word_of};
 
+pub(crate) use phrases::{lag_words, subject_name};
+
+use crate::words::{count, ended, finished, number, plain, when};
+
+mod phrases;
 #[cfg(test)]
 mod tests;
 
@@ -37,8 +41,8 @@ fn about_target(entry: &Entry, about: &TargetKey) -> Option<String> {
     match entry {
         Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } if target == about => told_of_one(entry, &"it"),
         Entry::ChunkDescribed { campaign, account, region, hosts, moved, .. } if (*account, region) == (about.account, &about.region) => {
-            if let Some((_, to, why)) = moved.iter().find(|(instance, ..)| *instance == about.instance) {
-                return Some(format!("for campaign {campaign} it was looked up: it {}{}", standing(to), because(to, why)));
+            if let Some((_, to, _)) = moved.iter().find(|(instance, ..)| *instance == about.instance) {
+                return Some(format!("for campaign {campaign} it was looked up: it {}", standing(to)));
             }
             let host = hosts.iter().find(|host| host.instance == about.instance)?;
             let agent = match host.ping {
@@ -110,7 +114,7 @@ fn told_of_all(entry: &Entry) -> Option<String> {
             Some(format!("batch {batch} was planned: {step} on {} {}; nothing is sent yet", members.len(), plural(members.len(), &format!("{platform} host"))))
         }
         Entry::InvocationsEnded { batch, ended } => {
-            let done = ended.iter().filter(|invocation| invocation.status == tidegate_events::fact::InvocationStatus::Success).count();
+            let done = ended.iter().filter(|invocation| invocation.status == InvocationStatus::Success).count();
             Some(format!(
                 "{} of batch {batch} ended, {} of them with success, which proves nothing yet",
                 count(ended.len() as u64, "invocation"),
@@ -266,7 +270,8 @@ fn of_wave(entry: &Entry) -> Option<String> {
         }
         Entry::WaveRenewed { wave, snapshot, bakes_until } => {
             format!(
-                "the patch set of wave {wave} had become too old: {snapshot} is pinned now, the wave before is watched again until {}, and a new approval is needed",
+                "the patch set of wave {wave} had become too old: {snapshot} is pinned now, the wave before is watched again until {}, and a new \
+                    approval is needed",
                 when(*bakes_until)
             )
         }
@@ -362,120 +367,8 @@ fn of_batch(entry: &Entry, batch: &BatchId) -> String {
     }
 }
 
-/// What became of a member.
-fn fate(outcome: &Outcome) -> String {
-    let verdict = outcome.verdict.map(|verdict| format!(", verdict {verdict}")).unwrap_or_default();
-    let counted = match outcome.count {
-        Count::Ok => "; the wave counts it as patched",
-        Count::Bad => "; the wave counts it as failed",
-        Count::Dropped | Count::Again | Count::Counted => "",
-    };
-    format!("{}{verdict}{}{counted}", standing(&outcome.to), because(&outcome.to, &outcome.why))
-}
-
-/// Where a target stands, after its name.
-pub(crate) fn standing(to: &Standing) -> String {
-    match to {
-        Standing::Compliant => "is compliant".to_owned(),
-        Standing::Enrolled { campaign } => format!("is on the roster of campaign {campaign}"),
-        Standing::Retrying { not_before } => format!("is tried again, not before {}", when(*not_before)),
-        Standing::Running { batch } => format!("runs in batch {batch}"),
-        Standing::Verifying { batch } => format!("is being scanned in batch {batch}"),
-        Standing::PendingReboot { .. } => "waits for its reboot".to_owned(),
-        Standing::PatchedUnconfirmed { lag: None, .. } => "is patched, and Config has not confirmed it yet".to_owned(),
-        Standing::PatchedUnconfirmed { lag: Some(Lag::ConfigLagging), .. } => "is patched, and Config did not confirm it in time".to_owned(),
-        Standing::PatchedUnconfirmed { lag: Some(Lag::NotRecorded), .. } => "is patched, and Config does not record it".to_owned(),
-        Standing::Exempt { until, owner, reason } => format!("is exempt until {} by {}{}", when(*until), plain(owner), after_colon(reason)),
-        Standing::Quarantined { owner, why } => format!("is quarantined: {} must look at it{}", plain(owner), after_colon(why)),
-        Standing::Unreachable { why, look_at, .. } => format!("can't be reached{} (it is looked at again at {})", after_colon(why), when(*look_at)),
-        Standing::Unmanaged { why } => format!("is not managed by Systems Manager{}", after_colon(why)),
-        Standing::Gone => "is gone".to_owned(),
-    }
-}
-
-/// The reason beside a standing, where the standing does not give it already.
-fn because(to: &Standing, why: &str) -> String {
-    let said = match to {
-        Standing::Quarantined { why, .. } | Standing::Unreachable { why, .. } | Standing::Unmanaged { why } => why.as_str(),
-        Standing::Exempt { reason, .. } => reason.as_str(),
-        _ => "",
-    };
-    if plain(why) == plain(said) { String::new() } else { after_colon(why) }
-}
-
-fn lag_words(lag: Lag) -> &'static str {
-    match lag {
-        Lag::ConfigLagging => "Config did not confirm it in time",
-        Lag::NotRecorded => "Config does not record it",
-    }
-}
-
-fn counts(outcomes: &[Outcome]) -> String {
-    let of = |wanted: Count| outcomes.iter().filter(|outcome| outcome.count == wanted).count();
-    let parts = [
-        (Count::Ok, "proven patched"),
-        (Count::Bad, "failed or unknown"),
-        (Count::Dropped, "not touched"),
-        (Count::Again, "to come again"),
-        (Count::Counted, "counted before"),
-    ];
-    let told: Vec<String> = parts.into_iter().filter(|(wanted, _)| of(*wanted) > 0).map(|(wanted, name)| format!("{} {name}", of(wanted))).collect();
-    told.join(", ")
-}
-
-fn word_of(approval: &Approval) -> String {
-    let Approval { subject, digest, word, by, comment, .. } = approval;
-    let did = match word {
-        Word::Approve => "approved",
-        Word::Reject => "rejected",
-        Word::Revoke => "took back the approval of",
-    };
-    format!("{by} {did} {} (digest {}){}", subject_name(subject), digest.short(), quoted(comment))
-}
-
-pub(crate) fn subject_name(subject: &Subject) -> String {
-    match subject {
-        Subject::Campaign(id) => format!("campaign {id}"),
-        Subject::Wave(id) => format!("wave {id}"),
-    }
-}
-
-fn approvers(clearance: &ClearanceRecord) -> String {
-    if clearance.approved_by.is_empty() { "with no approval needed".to_owned() } else { format!("approved by {}", list(&clearance.approved_by)) }
-}
-
 fn here(cell: &CellId, about: &TargetKey) -> bool {
     (cell.account, &cell.region) == (about.account, &about.region)
-}
-
-fn after_colon(why: &str) -> String {
-    let why = plain(why);
-    if why.is_empty() { String::new() } else { format!(": {why}") }
-}
-
-fn quoted(comment: &str) -> String {
-    let comment = plain(comment);
-    if comment.is_empty() { String::new() } else { format!(": “{comment}”") }
-}
-
-fn times(n: u64, verb: &str) -> String {
-    if n == 1 { format!("{verb} once") } else { format!("{verb} {} times", number(n)) }
-}
-
-fn plural(n: usize, what: &str) -> String {
-    if n == 1 { what.to_owned() } else { format!("{what}s") }
-}
-
-fn named(instances: &[InstanceId]) -> String {
-    let names: Vec<String> = instances.iter().take(5).map(ToString::to_string).collect();
-    and_more(&names, instances.len())
-}
-
-fn and_more(names: &[String], all: usize) -> String {
-    match all.saturating_sub(names.len()) {
-        0 => names.join(", "),
-        more => format!("{} and {} more", names.join(", "), number(more as u64)),
-    }
 }
 
 /// Whether a verdict tells of an attempt that did not go well.

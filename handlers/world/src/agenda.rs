@@ -33,8 +33,8 @@ pub(crate) enum Happening {
     Overwritten(u32),
     /// Config records a configuration item of a host.
     Captured(u32),
-    /// A rule has judged a captured state of a host.
-    Judged(u32, Ms, Compliance),
+    /// A rule has judged the state of a host that was captured at `ordering`; a change is told, or not.
+    Judged { host: u32, ordering: Ms, compliance: Compliance, told: bool },
     /// A rule has been evaluated again in a spoke.
     Reevaluated(u32),
     /// The aggregator has seen the verdict on a host.

@@ -64,13 +64,14 @@ pub(crate) struct Slot {
     /// When delivery times out.
     pub due: Ms,
     pub started: Ms,
-    /// When the document ended on the host.
+    /// When the document ended on the host, whether or not anybody has heard of it.
     pub ended: Option<Ms>,
     /// Its delivery timed out, and it runs all the same.
     pub is_late: bool,
     /// Cut off by the execution time-out.
     pub overran: bool,
-    /// Another install had the package manager's lock.
+    /// It has the package manager's lock, or another install had it.
+    pub has_lock: bool,
     pub locked_out: bool,
     /// Patches that it could not install.
     pub left: u32,
@@ -88,6 +89,7 @@ impl Slot {
             ended: None,
             is_late: false,
             overran: false,
+            has_lock: false,
             locked_out: false,
             left: 0,
         }
@@ -99,7 +101,6 @@ pub(crate) struct Command {
     pub record: Arc<SendRecord>,
     /// Identity as a number: what draws about it are about.
     pub id: u64,
-    pub spoke: u32,
     pub requested: Ms,
     pub expires: Ms,
     /// How long after its request a host may pick it up.

@@ -10,7 +10,7 @@ use crate::bus::News;
 use crate::clock::{DAY, MINUTE, Ms, SECOND, time};
 use crate::host::{Host, Report, Verdict};
 use crate::spec::{RULE, Recording};
-use crate::state::{SpokeState, State, usize_of};
+use crate::state::{SpokeState, State, finding_lag, usize_of};
 
 /// How often the rule can be asked to be evaluated again (aws-facts 1.6).
 const REEVALUATE_EVERY: Ms = MINUTE;
@@ -64,11 +64,11 @@ impl State {
             return;
         }
         let lag = self.draw("evaluation").on(id).at(now).between(11 * SECOND, 39 * SECOND);
-        self.agenda.put(now + lag, Happening::Judged(at, now, compliance));
+        self.agenda.put(now + lag, Happening::Judged { host: at, ordering: now, compliance, told: true });
     }
 
     /// The rule has judged what was captured at `ordering`.
-    pub fn judged(&mut self, at: u32, ordering: Ms, compliance: Compliance, announce: bool) {
+    pub fn judged(&mut self, at: u32, ordering: Ms, compliance: Compliance, told: bool) {
         let new = Verdict { compliance, ordering, recorded: self.now };
         let Some(host) = self.host(at) else { return };
         let old = host.verdict;
@@ -85,7 +85,7 @@ impl State {
                 host.verdict = Some(new);
             }
         }
-        if changed && announce {
+        if changed && told {
             self.post_compliance(at, new, old);
         }
     }
@@ -106,18 +106,13 @@ impl State {
             pending: host.pending,
             rejected: host.rejected(),
         };
-        let (compliance, announce, id) = (report.compliance(), host.announce, host.id);
+        let (compliance, told, lag) = (report.compliance(), host.announce, finding_lag(self.seed, &host.key));
         // A report of ours that is younger stands: the scheduled scan then ran before it.
         if host.installing == 0 && host.reports == 0 && host.report.is_some() {
             host.report = Some(report);
         }
         host.captured = Some((now, compliance));
-        let lag = self.draw("evaluation").on(id).at(now).between(11 * SECOND, 39 * SECOND);
-        if announce {
-            self.agenda.put(now + lag, Happening::Judged(at, now, compliance));
-        } else {
-            self.judged(at, now, compliance, false);
-        }
+        self.agenda.put(now + lag, Happening::Judged { host: at, ordering: now, compliance, told });
     }
 
     /// A host's end: Config sees it as it sees a report (a deleted resource is NOT_APPLICABLE), EC2 says it at once.
@@ -137,8 +132,17 @@ impl State {
         let Some(host) = self.host(at).filter(|host| !host.terminated) else { return };
         let missing = u32::try_from(self.draw("other baseline lacks").on(host.id).between(1, 5)).unwrap_or(1);
         let (ended, started) = (self.now, self.now - SECOND);
-        let report =
-            Report { operation: Operation::Scan, started, ended, snapshot: None, own_baseline: false, missing, failed: 0, pending: host.pending, rejected: host.rejected() };
+        let report = Report {
+            operation: Operation::Scan,
+            started,
+            ended,
+            snapshot: None,
+            own_baseline: false,
+            missing,
+            failed: 0,
+            pending: host.pending,
+            rejected: host.rejected(),
+        };
         self.report(at, report);
     }
 

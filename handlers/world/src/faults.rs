@@ -233,7 +233,9 @@ fn account_troubles(seed: u64, faults: &Faults, account: &mut AccountSpec) {
         }
     }
     if account.rules.len() == 1 && draw("rules").happens(faults.account_more_rules) {
-        let letters = |what: &str, n: usize| draw(what).hex(n).chars().map(|c| char::from(b'g' + u8::try_from(c.to_digit(16).unwrap_or(0)).unwrap_or(0))).collect::<String>();
+        let letters = |what: &str, n: usize| {
+            draw(what).hex(n).chars().map(|c| char::from(b'g' + u8::try_from(c.to_digit(16).unwrap_or(0)).unwrap_or(0))).collect::<String>()
+        };
         let more = [
             format!("OrgConfigRule-{RULE}-{}", letters("org rule", 8)),
             format!("{RULE}-conformance-pack-{}", letters("pack rule", 9)),

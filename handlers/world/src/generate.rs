@@ -104,7 +104,8 @@ impl Spec {
 
     /// The world of a fleet on file, faultless. Nothing is announced: findings come from outside, or by [`Spec::announced`].
     pub fn from_fleet(fleet: &Fleet) -> Self {
-        let accounts = fleet.accounts.iter().map(|account| AccountSpec { ous: account.ous.clone(), state: account.state.into(), ..AccountSpec::new(account.id) });
+        let accounts =
+            fleet.accounts.iter().map(|account| AccountSpec { ous: account.ous.clone(), state: account.state.into(), ..AccountSpec::new(account.id) });
         let hosts = fleet.instances.iter().map(|instance| HostSpec {
             tags: instance.tags.clone(),
             missing: instance.missing,

@@ -99,7 +99,8 @@ impl Host {
         let (has, awaited) = (|trouble: Trouble| spec.troubles.contains(&trouble), spec.finding_after_secs.is_some());
         let ended = now - draw("last scan").between(2 * HOUR, 20 * HOUR);
         let (missing, rejected) = if awaited { (0, 0) } else { (spec.missing, u32::from(has(Trouble::RejectedPatch))) };
-        let report = Report { operation: Operation::Scan, started: ended - MINUTE, ended, snapshot: None, own_baseline: true, missing, failed: 0, pending: 0, rejected };
+        let report =
+            Report { operation: Operation::Scan, started: ended - MINUTE, ended, snapshot: None, own_baseline: true, missing, failed: 0, pending: 0, rejected };
         let ordering = ended + draw("first capture").between(MINUTE, 8 * MINUTE);
         let recorded = ordering + draw("first evaluation").between(11_000, 39_000);
         let is_known = !has(Trouble::ConfigNotRecording) && if awaited { draw("seen before").happens(750) } else { !spec.is_dirty() };

@@ -4,7 +4,7 @@
 //! and the call of that line was not answered. The file is not synced: losing power is not what this is for.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Seek as _, Write as _};
 use std::path::Path;
 
@@ -55,7 +55,10 @@ impl Log {
     /// Opens or makes the file, gives every sound line to `each`, in order, and cuts off a torn last one.
     pub fn open(path: &Path, mut each: impl FnMut(Line<'static>) -> io::Result<()>) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        file.try_lock().map_err(|error| io::Error::other(format!("{}: another process has this world open ({error})", path.display())))?;
+        // A file system without locks is no reason to refuse; another process is.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, format!("{}: another process has this world open", path.display())));
+        }
         let mut reader = BufReader::new(&file);
         let (mut sound, mut number, mut text) = (0_u64, 0_u64, Vec::new());
         loop {

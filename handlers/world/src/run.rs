@@ -94,7 +94,8 @@ impl State {
     pub fn undelivered(&mut self, command: u32, number: u32) {
         let Some((_, slot, host)) = self.slot(command, number) else { return };
         if slot.phase == Phase::Sent && !slot.status.is_final() {
-            let (status, run) = (if host.terminated { Status::Undeliverable } else { Status::DeliveryTimedOut }, Run { command, slot: number, host: slot.host });
+            let (status, run) =
+                (if host.terminated { Status::Undeliverable } else { Status::DeliveryTimedOut }, Run { command, slot: number, host: slot.host });
             if !slot.is_late
                 && let Some(slot) = self.slot_mut(run)
             {
@@ -108,6 +109,7 @@ impl State {
         let (now, Some((command, _, host))) = (self.now, self.slot(run.command, run.slot)) else { return };
         let (operation, execution) = (command.record.operation, command.execution);
         let locked_out = operation == Operation::Install && host.installing > 0;
+        let has_lock = operation == Operation::Install && !locked_out;
         let ordinal = if operation == Operation::Install { host.installs } else { host.scans };
         let draw = self.draw_run("duration", run);
         let takes = match operation {
@@ -124,15 +126,16 @@ impl State {
             match operation {
                 Operation::Scan => host.scans = host.scans.saturating_add(1),
                 Operation::Install => {
-                    host.installs = host.installs.saturating_add(u32::from(!locked_out));
-                    host.installing = host.installing.saturating_add(u32::from(!locked_out));
+                    host.installs = host.installs.saturating_add(u32::from(has_lock));
+                    host.installing = host.installing.saturating_add(u32::from(has_lock));
                 }
             }
         }
         self.ledger.counts.overlaps += u64::from(locked_out);
         let overran = takes > execution;
         if let Some(slot) = self.slot_mut(run) {
-            (slot.phase, slot.ordinal, slot.started, slot.locked_out, slot.overran) = (Phase::Running, ordinal, now, locked_out, overran);
+            (slot.phase, slot.ordinal, slot.started, slot.overran) = (Phase::Running, ordinal, now, overran);
+            (slot.has_lock, slot.locked_out) = (has_lock, locked_out);
         }
         let next = if operation == Operation::Scan || locked_out || overran { Happening::Ended } else { Happening::Installed };
         self.agenda.put(now + takes.min(execution), next(run.command, run.slot));
@@ -172,6 +175,7 @@ impl State {
         let (reboots, deadline, never) = (found.record.reboots, slot.started + found.execution, host.has(Trouble::RebootNeverReturns));
         let takes = self.draw_run("reboot", run).between(MINUTE, 4 * MINUTE);
         let interim = Report { missing: 0, ..self.report_of(run, &found.record, now) };
+        let is_heard = host.is_online(now, self.started);
         let Some(host) = self.host_mut(run.host) else { return };
         let installed = installable - left;
         host.pending = host.pending.saturating_add(installed);
@@ -193,14 +197,23 @@ impl State {
         if let Some(slot) = self.slot_mut(run) {
             (slot.phase, slot.left, slot.overran) = (Phase::Finishing, left, ends > deadline);
         }
-        if reboots {
+        if reboots && is_heard {
             let failed = if effect == Effect::Partial { left } else { interim.failed };
             self.report(run.host, Report { pending, failed, ..interim });
-            if never {
-                return self.expire_later(command);
-            }
+        }
+        if reboots && never {
+            return self.expire_later(command);
         }
         self.agenda.put(ends.min(deadline).max(now + 1), Happening::Ended(command, number));
+    }
+
+    /// An install gives the package manager's lock back.
+    fn unlock(&mut self, run: Run) {
+        if self.slot_mut(run).is_some_and(|slot| std::mem::take(&mut slot.has_lock))
+            && let Some(host) = self.host_mut(run.host)
+        {
+            host.installing = host.installing.saturating_sub(1);
+        }
     }
 
     /// The document has ended on the host. While its agent is silent, nobody hears of it.
@@ -211,14 +224,22 @@ impl State {
             return;
         }
         let run = Run { command, slot: number, host: slot.host };
-        match host.online_from(now, self.started) {
+        let (online, expires) = (host.online_from(now, self.started), found.expires);
+        self.unlock(run);
+        let Some(slot) = self.slot_mut(run) else { return };
+        let ended = *slot.ended.get_or_insert(now);
+        match online {
             Some(online) if online > now => {
-                let after = self.draw_run("heard of again", run).at(now).between(SECOND, 10 * SECOND);
-                return self.agenda.put(online + after, Happening::Ended(command, number));
+                let heard = online + self.draw_run("heard of again", run).at(now).between(SECOND, 10 * SECOND);
+                if heard > expires {
+                    self.expire_later(command);
+                }
+                return self.agenda.put(heard, Happening::Ended(command, number));
             }
             None => return self.expire_later(command),
             Some(_) => {}
         }
+        let Some((found, slot, host)) = self.slot(command, number) else { return };
         let operation = found.record.operation;
         let (effect, half) = (host.effect(slot.ordinal), self.draw_run("exit code", run).happens(500));
         let status = match (operation, effect) {
@@ -230,7 +251,7 @@ impl State {
             (Operation::Install, Effect::Fails) if slot.left == 0 => Status::Success,
             (Operation::Install, Effect::Fails | Effect::FalseFailure | Effect::Partial) => Status::Failed,
         };
-        let mut report = self.report_of(run, &found.record, now);
+        let mut report = self.report_of(run, &found.record, ended);
         if operation == Operation::Install {
             // An Install's own report lists nothing missing, only what failed (aws-facts 3.1).
             report.missing = 0;
@@ -238,13 +259,7 @@ impl State {
         }
         // Association documents write association compliance, which this rule does not look at (aws-facts 3.1).
         let reports = !slot.overran && !slot.locked_out && !found.record.document.ends_with("Association");
-        let (is_scan, holds_lock) = (operation == Operation::Scan, operation == Operation::Install && !slot.locked_out);
-        let overwritten = is_scan && host.is_overwritten(slot.ordinal);
-        if let Some(host) = self.host_mut(run.host)
-            && holds_lock
-        {
-            host.installing = host.installing.saturating_sub(1);
-        }
+        let overwritten = operation == Operation::Scan && host.is_overwritten(slot.ordinal);
         if let Some(slot) = self.slot_mut(run) {
             slot.phase = Phase::Done;
         }
@@ -255,14 +270,14 @@ impl State {
                 self.agenda.put(now + after, Happening::Overwritten(run.host));
             }
         }
-        self.finish(run, status, Some(now));
+        self.finish(run, status, Some(ended));
     }
 
     /// The truth about a host, as a report of this run.
-    fn report_of(&self, run: Run, record: &SendRecord, now: Ms) -> Report {
-        let started = self.slot(run.command, run.slot).map_or(now, |(_, slot, _)| slot.started);
+    fn report_of(&self, run: Run, record: &SendRecord, ended: Ms) -> Report {
+        let started = self.slot(run.command, run.slot).map_or(ended, |(_, slot, _)| slot.started);
         let (missing, failed, pending, rejected) = self.host(run.host).map_or((0, 0, 0, 0), |host| (host.missing, host.failed, host.pending, host.rejected()));
-        Report { operation: record.operation, started, ended: now, snapshot: record.snapshot.clone(), own_baseline: true, missing, failed, pending, rejected }
+        Report { operation: record.operation, started, ended, snapshot: record.snapshot.clone(), own_baseline: true, missing, failed, pending, rejected }
     }
 
     /// An invocation reached its end for SSM, once; the next one gets its place.
@@ -323,14 +338,14 @@ impl State {
 
     /// A run dies half-way: half of the patches are on, nothing is reported.
     fn kill(&mut self, run: Run) {
-        let Some((command, slot, _)) = self.slot(run.command, run.slot) else { return };
-        let installs = command.record.operation == Operation::Install && !slot.locked_out;
+        let Some((_, slot, _)) = self.slot(run.command, run.slot) else { return };
+        let installs = slot.has_lock;
         if let Some(host) = self.host_mut(run.host).filter(|_| installs) {
             let half = host.missing / 2;
             host.missing -= half;
             host.pending = host.pending.saturating_add(half);
-            host.installing = host.installing.saturating_sub(1);
         }
+        self.unlock(run);
         if let Some(slot) = self.slot_mut(run) {
             slot.phase = Phase::Done;
         }

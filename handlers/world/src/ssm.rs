@@ -156,7 +156,6 @@ impl State {
         self.commands.push(Command {
             record: Arc::clone(&record),
             id: identity.value(),
-            spoke: at,
             requested: now,
             expires,
             delivery,
@@ -208,7 +207,13 @@ impl State {
     pub fn invocations(&self, spoke: &Spoke, command: &CommandId) -> Vec<Invocation> {
         let found = self.command_in(spoke, command).and_then(|at| self.command(at));
         let Some(found) = found.filter(|found| found.invocations_from <= self.now && self.now - found.requested <= KEPT) else { return Vec::new() };
-        let line = |slot: &Slot| Some(Invocation { instance: self.host(slot.host)?.key.instance.clone(), status: slot.status, ended_at: slot.ended.map(time) });
+        let line = |slot: &Slot| {
+            Some(Invocation {
+                instance: self.host(slot.host)?.key.instance.clone(),
+                status: slot.status,
+                ended_at: slot.ended.filter(|_| slot.status.is_final()).map(time),
+            })
+        };
         found.slots.iter().filter_map(line).collect()
     }
 

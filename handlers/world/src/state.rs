@@ -99,7 +99,7 @@ impl State {
         let (found, from) = (spec.finding_after_secs, self.now.max(self.started));
         let after = |after: u64| self.started.saturating_add(secs(after)).max(from + 1);
         if let Some(found) = found {
-            let lag = Draw::new(self.seed, "first finding").text(&spec.key.to_string()).between(11_000, 39_000);
+            let lag = finding_lag(self.seed, &spec.key);
             self.agenda.put((self.started.saturating_add(secs(found)) - lag).max(from + 1), Happening::Found(place));
         }
         for trouble in &spec.troubles {
@@ -226,12 +226,17 @@ impl State {
             Happening::Expired(command) => self.expired(command),
             Happening::Overwritten(host) => self.overwritten(host),
             Happening::Captured(host) => self.captured(host),
-            Happening::Judged(host, ordering, compliance) => self.judged(host, ordering, compliance, true),
+            Happening::Judged { host, ordering, compliance, told } => self.judged(host, ordering, compliance, told),
             Happening::Reevaluated(spoke) => self.reevaluated(spoke),
             Happening::Aggregated(host) => self.aggregated(host),
             Happening::Delivered(letter) => self.outbox.push_back((self.now, letter)),
         }
     }
+}
+
+/// How long Config takes to judge the finding that a spec announces (11 to 39 seconds were measured, aws-facts 1.1).
+pub(crate) fn finding_lag(seed: u64, key: &TargetKey) -> Ms {
+    Draw::new(seed, "finding lag").text(&key.to_string()).between(11_000, 39_000)
 }
 
 /// A spoke's identity as a number.

@@ -215,38 +215,32 @@ impl World {
 
 /// Does again what a line of the log says.
 fn replay(world: &mut Option<(State, Timestamp)>, line: Line<'static>) -> io::Result<()> {
-    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let (state, now) = match (line.call, world) {
-        (Call::Opened { schema, spec }, world @ None) => {
-            if schema != SCHEMA {
-                return Err(wrong(&format!("expected a world of schema `{SCHEMA}`, got `{schema}`")));
-            }
-            *world = Some((State::new(spec.into_owned(), ms(line.at)), line.at));
-            return Ok(());
+    let wrong = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let Some((state, now)) = world else {
+        let Call::Opened { schema, spec } = line.call else { return Err(wrong("the world does not begin with its spec".to_owned())) };
+        if schema != SCHEMA {
+            return Err(wrong(format!("expected a world of schema `{SCHEMA}`, got `{schema}`")));
         }
-        (Call::Opened { .. }, Some(_)) => return Err(wrong("the world begins twice")),
-        (_, None) => return Err(wrong("the world does not begin with its spec")),
-        (call, Some((state, now))) => {
-            state.replay_until(ms(line.at));
-            match call {
-                Call::Sent { request, answered } => {
-                    state.accept(&request, answered).ok_or_else(|| wrong("a command that this world can't have accepted"))?;
-                }
-                Call::Cancelled { spoke, command } => {
-                    let command = state.command_in(&spoke, &command).ok_or_else(|| wrong("a command that this world does not have is cancelled"))?;
-                    state.cancel(command);
-                }
-                Call::Evaluated { spoke } => {
-                    let spoke = *state.spoke_of.get(&*spoke).ok_or_else(|| wrong("a spoke that this world does not have"))?;
-                    state.reevaluate(spoke);
-                }
-                Call::Added { accounts, hosts } => state.add(accounts.into_owned(), hosts.into_owned()),
-                Call::Advanced | Call::Opened { .. } => {}
-            }
-            (state, now)
-        }
+        *world = Some((State::new(spec.into_owned(), ms(line.at)), line.at));
+        return Ok(());
     };
-    let _ = state;
     *now = line.at;
+    state.replay_until(ms(line.at));
+    match line.call {
+        Call::Opened { .. } => return Err(wrong("the world begins twice".to_owned())),
+        Call::Advanced => {}
+        Call::Added { accounts, hosts } => state.add(accounts.into_owned(), hosts.into_owned()),
+        Call::Sent { request, answered } => {
+            state.accept(&request, answered).ok_or_else(|| wrong(format!("this world can't have accepted `{}`", request.marker)))?;
+        }
+        Call::Cancelled { spoke, command } => {
+            let at = state.command_in(&spoke, &command).ok_or_else(|| wrong(format!("this world has no command `{command}`")))?;
+            state.cancel(at);
+        }
+        Call::Evaluated { spoke } => {
+            let at = *state.spoke_of.get(&*spoke).ok_or_else(|| wrong(format!("this world has no {}/{}", spoke.account, spoke.region)))?;
+            state.reevaluate(at);
+        }
+    }
     Ok(())
 }

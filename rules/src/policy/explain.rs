@@ -20,7 +20,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
 }
 
 fn purpose(policy: &Policy) -> String {
-    let what = catalog::entry(&policy.remediation).map_or("run its remediation", |entry| entry.title.as_str());
+    let what = catalog::entry(&policy.remediation).map_or("runs its remediation", |entry| entry.title.as_str());
     let about = policy.description.trim_end_matches('.');
     let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
     let environment = match policy.environment {
@@ -28,7 +28,7 @@ fn purpose(policy: &Policy) -> String {
         super::Environment::Staging => "staging",
         super::Environment::Development => "development",
     };
-    format!("Policy `{}`{about} is for {environment}. What it does is to {what}.", policy.name)
+    format!("Policy `{}`{about} is for {environment}. It {what}.", policy.name)
 }
 
 fn collecting(policy: &Policy) -> String {
@@ -60,7 +60,7 @@ fn approval(policy: &Policy) -> String {
     let who = if rule.approvers.is_empty() { who } else { format!("{who} must approve") };
     let what = if rule.per_wave { "each wave before it starts" } else { "the campaign, once for all its waves, before anything is touched" };
     let comment = if rule.comment_required { ", with a comment" } else { "" };
-    format!("{who} {what}{comment}. A yes is good for exactly what was shown, and for {} until a wave starts.", seconds(rule.expires_secs))
+    format!("{who} {what}{comment}. A yes is good for exactly what was shown, and only for waves that start within {} of it.", seconds(rule.expires_secs))
 }
 
 fn named<T: ToString>(names: &[T]) -> String {

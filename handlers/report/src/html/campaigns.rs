@@ -84,7 +84,10 @@ fn facts(html: &mut Html, row: &CampaignRow) {
 fn waves(html: &mut Html, ledger: &Ledger, id: &CampaignId, row: &CampaignRow) {
     let total = row.targets();
     html.raw("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Waves of ").text(id).raw("\"><table><thead><tr>");
-    html.raw("<th scope=\"col\">Wave</th><th scope=\"col\">State</th><th scope=\"col\" class=\"n\">Targets</th><th scope=\"col\" class=\"wide\">Progress</th><th scope=\"col\">When</th><th scope=\"col\">Approved by</th>");
+    html.raw(
+        "<th scope=\"col\">Wave</th><th scope=\"col\">State</th><th scope=\"col\" class=\"n\">Targets</th><th scope=\"col\" \
+        class=\"wide\">Progress</th><th scope=\"col\">When</th><th scope=\"col\">Approved by</th>",
+    );
     html.raw("</tr></thead><tbody>\n");
     for (index, wave) in row.waves.iter().enumerate() {
         let wave_id = u16::try_from(index).ok().map(|index| WaveId { campaign: id.clone(), index });

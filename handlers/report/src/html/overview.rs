@@ -132,7 +132,10 @@ pub fn bar(html: &mut Html, class: &'static str, label: &str, parts: &[(&'static
 }
 
 fn verdicts(html: &mut Html, ledger: &Ledger) {
-    html.raw("<section class=\"card\">\n<h3>Instances by their last verdict</h3>\n<table><thead><tr><th scope=\"col\">Verdict</th><th scope=\"col\">What it says</th><th scope=\"col\" class=\"n\">Instances</th></tr></thead><tbody>\n");
+    html.raw(
+        "<section class=\"card\">\n<h3>Instances by their last verdict</h3>\n<table><thead><tr><th scope=\"col\">Verdict</th><th \
+        scope=\"col\">What it says</th><th scope=\"col\" class=\"n\">Instances</th></tr></thead><tbody>\n",
+    );
     for (verdict, n) in ledger.by_verdict() {
         html.raw("<tr><th scope=\"row\">")
             .text(words(verdict.name()))
@@ -161,7 +164,10 @@ fn meaning(verdict: Verdict) -> &'static str {
 
 fn commands(html: &mut Html, ledger: &Ledger) {
     let ran = ledger.commands;
-    html.raw("<section class=\"card\">\n<h3>Commands that Systems Manager took</h3>\n<table><thead><tr><th scope=\"col\">Step</th><th scope=\"col\" class=\"n\">Commands</th></tr></thead><tbody>\n");
+    html.raw(
+        "<section class=\"card\">\n<h3>Commands that Systems Manager took</h3>\n<table><thead><tr><th scope=\"col\">Step</th><th scope=\"col\" \
+        class=\"n\">Commands</th></tr></thead><tbody>\n",
+    );
     for (name, n) in [("Install", ran.install), ("Reboot", ran.reboot), ("Scan", ran.scan)] {
         html.raw("<tr><th scope=\"row\">").raw(name).raw("</th><td class=\"n\">").number(n).raw("</td></tr>\n");
     }

@@ -1,12 +1,12 @@
 //! The instances that somebody has to know about, one table for each reason.
 
-use tidegate_events::entry::{Lag, Standing};
+use tidegate_events::entry::Standing;
 use tidegate_events::id::TargetKey;
 
 use super::markup::{Field, Html, table};
 use super::overview::words;
 use crate::ledger::{Ledger, TargetRow};
-use crate::sentence::is_bad;
+use crate::sentence::{is_bad, lag_words};
 use crate::words::plain;
 
 /// A table: its heading, its columns, and the fields of each instance that belongs into it.
@@ -45,7 +45,10 @@ pub fn write(html: &mut Html, ledger: &Ledger) {
         html.raw("</section>\n");
     }
     if !any {
-        html.raw("<section class=\"card\"><p class=\"empty\">None: nothing failed, and nothing is quarantined, unreachable, unmanaged, unconfirmed, exempt or waiting for a reboot.</p></section>\n");
+        html.raw(
+            "<section class=\"card\"><p class=\"empty\">None: nothing failed, and nothing is quarantined, unreachable, unmanaged, unconfirmed, \
+            exempt or waiting for a reboot.</p></section>\n",
+        );
     }
 }
 
@@ -85,11 +88,7 @@ fn pending_reboot(_: &Ledger, key: &TargetKey, row: &TargetRow) -> Option<Vec<Fi
 
 fn unconfirmed(_: &Ledger, key: &TargetKey, row: &TargetRow) -> Option<Vec<Field>> {
     let Standing::PatchedUnconfirmed { installed_at, proven_at, lag, .. } = &row.standing else { return None };
-    let why = match lag {
-        None => "Config is still awaited",
-        Some(Lag::ConfigLagging) => "Config records it, and did not confirm it in time",
-        Some(Lag::NotRecorded) => "Config does not record it",
-    };
+    let why = lag.map_or("Config is still awaited", lag_words);
     Some(vec![instance(key), text(why), Field::Time(*installed_at), Field::Time(*proven_at)])
 }
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_events::entry::{RunStep, WaveCut};
-use tidegate_events::event::Subject;
+use tidegate_events::entry::{Count, Lag, Outcome, RunStep, Standing, WaveCut};
+use tidegate_events::event::{Approval, Subject, Word};
 use tidegate_events::fact::{Fact, FactSource, Invocation, InvocationStatus};
 use tidegate_events::hold::Hold;
 use tidegate_events::host::{Host, Platform};
@@ -85,10 +85,10 @@ fn cases() -> Vec<Case> {
             "111122223333/eu-west-1/i-00a1b2c3d4e5f0000 is quarantined: ops must look at it: out of attempts, verdict failed.",
             "It is quarantined: ops must look at it: out of attempts, verdict failed.",
         ),
-        (Entry::PolicyPinned { digest, policy: "{}".into() }, "Policy 8aeee02f3a28 was put to use.", ""),
+        (Entry::PolicyPinned { digest, policy: "{}".into() }, "Policy 028f0df5b859 was put to use.", ""),
         (
             Entry::CampaignOpened { campaign: campaign.clone(), policy: digest, close_at: at("10:00"), doors: 16 },
-            "Campaign patch-default.1 opened under policy 8aeee02f3a28 and takes findings until 2026-03-02 10:00 UTC.",
+            "Campaign patch-default.1 opened under policy 028f0df5b859 and takes findings until 2026-03-02 10:00 UTC.",
             "",
         ),
         (Entry::CampaignClosing { campaign: campaign.clone() }, "Campaign patch-default.1 stopped taking members.", ""),
@@ -121,12 +121,12 @@ fn cases() -> Vec<Case> {
                 moved: vec![(key.instance.clone(), Standing::Unmanaged { why: "no agent".into() }, "looked up".into())],
             },
             "For campaign patch-default.1, 0 hosts in 111122223333/eu-west-1 can be patched; 1 member can't.",
-            "For campaign patch-default.1 it was looked up: it is not managed by Systems Manager: no agent: looked up.",
+            "For campaign patch-default.1 it was looked up: it is not managed by Systems Manager: no agent.",
         ),
         (
             Entry::CellCut { cell: cell.clone(), members: vec![member(0), member(4)], limits: vec![], rules: vec![], digest },
-            "Cell patch-default.1.w1/111122223333/eu-west-1/0 was cut with 2 targets (digest 8aeee02f3a28).",
-            "It was put into wave patch-default.1.w1, in cell patch-default.1.w1/111122223333/eu-west-1/0 of 2 targets (digest 8aeee02f3a28).",
+            "Cell patch-default.1.w1/111122223333/eu-west-1/0 was cut with 2 targets (digest 028f0df5b859).",
+            "It was put into wave patch-default.1.w1, in cell patch-default.1.w1/111122223333/eu-west-1/0 of 2 targets (digest 028f0df5b859).",
         ),
         (
             Entry::CampaignClosed {
@@ -135,17 +135,17 @@ fn cases() -> Vec<Case> {
                 digest,
                 snapshot: snapshot.clone(),
             },
-            "Campaign patch-default.1 was cut into 2 waves with 10 targets (canary 1, rest 9); digest 8aeee02f3a28.",
+            "Campaign patch-default.1 was cut into 2 waves with 10 targets (canary 1, rest 9); digest 028f0df5b859.",
             "",
         ),
         (
             Entry::ApprovalAsked { subject: Subject::Wave(wave.clone()), digest, need: 1 },
-            "1 approval of wave patch-default.1.w1 is asked for; digest 8aeee02f3a28.",
+            "1 approval of wave patch-default.1.w1 is asked for; digest 028f0df5b859.",
             "",
         ),
-        (approval(Word::Approve, "go\u{1b}[31m"), "alice approved campaign patch-default.1 (digest 8aeee02f3a28): “go\u{fffd}[31m”.", ""),
-        (approval(Word::Reject, ""), "alice rejected campaign patch-default.1 (digest 8aeee02f3a28).", ""),
-        (approval(Word::Revoke, "wait"), "alice took back the approval of campaign patch-default.1 (digest 8aeee02f3a28): “wait”.", ""),
+        (approval(Word::Approve, "go\u{1b}[31m"), "alice approved campaign patch-default.1 (digest 028f0df5b859): “go\u{fffd}[31m”.", ""),
+        (approval(Word::Reject, ""), "alice rejected campaign patch-default.1 (digest 028f0df5b859).", ""),
+        (approval(Word::Revoke, "wait"), "alice took back the approval of campaign patch-default.1 (digest 028f0df5b859): “wait”.", ""),
         (Entry::CampaignStarted { campaign: campaign.clone() }, "Campaign patch-default.1 became the running one of its lane.", ""),
         (Entry::WaveSealing { wave: wave.clone() }, "The turn of wave patch-default.1.w1 came: its targets are looked at again.", ""),
         (
@@ -160,7 +160,7 @@ fn cases() -> Vec<Case> {
         ),
         (
             Entry::WaveOpened { wave: wave.clone(), clearance: cleared.clone() },
-            "Wave patch-default.1.w1 passed every gate and opened, approved by alice and bob; digest 8aeee02f3a28, nothing starts after 2026-03-02 14:00 UTC.",
+            "Wave patch-default.1.w1 passed every gate and opened, approved by alice and bob; digest 028f0df5b859, nothing starts after 2026-03-02 14:00 UTC.",
             "",
         ),
         (
@@ -238,7 +238,7 @@ fn cases() -> Vec<Case> {
         ),
         (
             Entry::Sending { batch: batch.clone(), step: RunStep::Scan, generation: 2, at: at("10:00"), clearance: clearance(digest, &[], at("14:00")) },
-            "The intent to send the scan of batch patch-default.1.w1/111122223333/eu-west-1/0/3 was written (send 2), with no approval needed; digest 8aeee02f3a28.",
+            "The intent to send the scan of batch patch-default.1.w1/111122223333/eu-west-1/0/3 was written (send 2), with no approval needed; digest 028f0df5b859.",
             "",
         ),
         (

@@ -195,7 +195,11 @@ fn damage_is_told_in_words() {
 #[test]
 fn a_consistent_forgery_still_breaks_its_streams() {
     // Every hash of the file is right; only the streams are not.
-    let stored = journal_of(&[0, 1, 0]);
+    let mut stored = journal_of(&[0, 1, 0]);
+    // A third of stream 0 that forgets the one before it.
+    let mut line: Line = serde_json::from_slice(&stored[2]).unwrap();
+    line.previous = Digest::default();
+    stored.push(line.to_bytes().unwrap());
     let forge = |order: &[usize]| {
         let (mut chain, mut out) = (Chain::default(), Vec::new());
         for n in order {
@@ -213,6 +217,7 @@ fn a_consistent_forgery_still_breaks_its_streams() {
     assert!(check(&forge(&[1, 0, 2])).is_ok(), "lines of two streams may come in either order");
     assert_eq!(check(&forge(&[2, 1, 0])).unwrap_err().to_string(), "`j` line 1 (stream `stream/0`): it is number 2 of its stream where 1 is due");
     assert_eq!(check(&forge(&[0, 0])).unwrap_err().line, Some(2));
+    assert_eq!(check(&forge(&[0, 1, 3])).unwrap_err().to_string(), "`j` line 3 (stream `stream/0`): it does not follow from the line before it in its stream");
     assert_eq!(check(&forge(&[1, 2])).unwrap_err().stream.as_deref(), Some("stream/0"));
 }
 

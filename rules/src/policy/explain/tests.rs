@@ -11,9 +11,9 @@ fn the_default_policy_reads_as_a_manager_would_want_it() {
     assert_eq!(
         explain(&default_policy().unwrap()),
         [
-            "Policy `default` (careful defaults for any fleet) is for production. What it does is to install the patches that the instance's baseline approves.",
+            "Policy `default` (careful defaults for any fleet) is for production. It installs the patches that the instance's baseline approves.",
             "When AWS Config finds an instance non-compliant, the instance joins a campaign. The campaign closes 1 hour after its first finding; what is found later joins the next one.",
-            "2 different people have to approve the campaign, once for all its waves, before anything is touched. A yes is good for exactly what was shown, and for 7 days until a wave starts.",
+            "2 different people have to approve the campaign, once for all its waves, before anything is touched. A yes is good for exactly what was shown, and only for waves that start within 7 days of it.",
             "Instances are patched in 3 waves, one after the other: `canary` (5% of the campaign), then `early` (25% of the campaign), then `rest` (everyone who is left).",
             "A wave starts only when the one before it is proven and has been watched after its last instance: `canary` for 1 hour and `early` for 1 hour.",
             "If more than 5% of a wave fail or end unknown, everything under this policy halts until a named person resumes it.",

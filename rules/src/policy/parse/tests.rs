@@ -50,6 +50,30 @@ fn the_default_policy_keeps_its_contract() {
 }
 
 #[test]
+fn the_examples_in_the_comments_of_the_default_policy_are_right() {
+    let text = builtin("default").unwrap();
+    let is_toml = |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    let mut examples: Vec<String> = Vec::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| is_toml(line)) {
+        if line.starts_with("[[") || line.starts_with("tag = ") {
+            examples.push(String::new());
+        }
+        let example = examples.last_mut().unwrap();
+        example.push_str(line);
+        example.push('\n');
+    }
+    assert_eq!(examples.len(), 5, "{examples:?}");
+    for example in examples {
+        let around = match example.get(..6) {
+            Some("tag = ") => format!("name = \"x\"\n[blast_radius]\n{example}"),
+            Some("[[wave") => format!("name = \"x\"\n{example}[[wave]]\nname = \"rest\""),
+            _ => format!("name = \"x\"\n{example}"),
+        };
+        assert_eq!(errors(&around), Vec::<String>::new(), "{around}");
+    }
+}
+
+#[test]
 fn emergency_is_fast_and_skips_no_gate() {
     let policy = parse(builtin("emergency").unwrap(), "emergency").unwrap();
     assert_eq!((policy.collect.gather_secs, policy.collect.emergency), (900, true));

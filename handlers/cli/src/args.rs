@@ -1,0 +1,332 @@
+//! Commands and flags, as docs/reference/cli.md promises them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Brings AWS fleets back to patch compliance: events in, waves gated and approved, instances patched, proof and evidence out.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, max_term_width = 110, arg_required_else_help = true, after_help = "Exit codes: 0 done; 1 done, but something needs a person; 2 wrong usage or input; 3 refused by a safety belt; 130 interrupted.\nData goes to stdout, everything else to stderr. Logs: TIDEGATE_LOG=info (or debug).")]
+pub struct Cli {
+    /// Write logs as JSON lines to stderr.
+    #[arg(long, global = true)]
+    pub log_json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole job on a simulated organization, and look at it.
+    Demo(DemoArgs),
+    /// Feed recorded events to the engine over a simulated organization, in virtual time.
+    Replay(ReplayArgs),
+    /// Run a generated organization with seeded faults until it settles, and check the invariants.
+    Simulate(SimulateArgs),
+    /// Run the engine as a service on this machine.
+    Serve(ServeArgs),
+    /// What is collected, waiting, running, held.
+    Status(StatusArgs),
+    /// Why a target is where it is, as sentences.
+    Explain(ExplainArgs),
+    /// Say yes to a campaign or a wave.
+    Approve(ApproveArgs),
+    /// Say no to a campaign or a wave.
+    Reject(ApproveArgs),
+    /// Let a halted lane go on.
+    Resume(ResumeArgs),
+    /// Check that a journal is intact.
+    Verify(VerifyArgs),
+    /// Check a policy, or have it explained.
+    Policy(PolicyArgs),
+    /// Make a fleet file.
+    Fleet(FleetArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+    /// Commands that are part of the contract and come with a later version.
+    #[command(flatten)]
+    Later(LaterCommand),
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// No screen: print only the end (for scripts).
+    #[arg(long)]
+    pub headless: bool,
+    /// Approve without asking. Implied where there is no terminal.
+    #[arg(long)]
+    pub yes: bool,
+    /// Print the summary as one JSON document.
+    #[arg(long)]
+    pub json: bool,
+    /// The same seed gives the same demo.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Where the evidence goes.
+    #[arg(long, default_value = "tidegate-demo")]
+    pub out: PathBuf,
+}
+
+/// `replay`
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Files or folders of events; `-` reads stdin. One event, a JSON array, JSON Lines or an SQS batch each.
+    #[arg(required = true)]
+    pub path: Vec<PathBuf>,
+    /// The organization (`tidegate fleet generate` makes one). Without it, the targets that the events name.
+    #[arg(long)]
+    pub fleet: Option<PathBuf>,
+    /// The policy; without it the default one.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// Remember in this file, and go on from it. The simulated organization is kept beside it, in `FILE.world`.
+    #[arg(long)]
+    pub store: Option<PathBuf>,
+    /// Approve whatever is asked, under this name. Repeat it for a quorum.
+    #[arg(long, value_name = "NAME")]
+    pub approve_as: Vec<String>,
+    /// Print the summary as one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How badly the simulated world behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FaultLevel {
+    /// As it should.
+    None,
+    /// As on a usual day.
+    Light,
+    /// As on a very bad day.
+    Heavy,
+}
+
+/// `simulate`
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Accounts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub accounts: u32,
+    /// Regions.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub regions: u32,
+    /// Instances in all.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub instances: u32,
+    /// The same seed gives the same run.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Faults.
+    #[arg(long, value_enum, default_value_t = FaultLevel::Light)]
+    pub faults: FaultLevel,
+    /// The policy; without it the default one.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// A named scenario instead of a generated organization: `list` prints the names.
+    #[arg(long)]
+    pub scenario: Option<String>,
+    /// Print the summary as one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `serve`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to remember. The simulated organization is kept beside it, in `FILE.world`.
+    #[arg(long)]
+    pub store: PathBuf,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8479")]
+    pub listen: SocketAddr,
+    /// The policy; without it the default one.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// The organization; targets that events name are added to it.
+    #[arg(long)]
+    pub fleet: Option<PathBuf>,
+    /// Seconds of virtual time for each second of real time, to try things out.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub speed: u32,
+    /// Act on AWS instead of on a simulated organization.
+    #[arg(long, value_parser = ["aws"])]
+    pub cloud: Option<String>,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The store.
+    #[arg(long, default_value = "tidegate-demo/tidegate.db")]
+    pub store: PathBuf,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// `account/region/instance-id`, or an instance id alone where it is unique.
+    pub target: String,
+    /// The store.
+    #[arg(long, default_value = "tidegate-demo/tidegate.db")]
+    pub store: PathBuf,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `approve` and `reject`
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// A campaign (`patch-default.1`) or a wave (`patch-default.1.w0`), as `status` lists them.
+    pub id: String,
+    /// The store.
+    #[arg(long, default_value = "tidegate-demo/tidegate.db")]
+    pub store: PathBuf,
+    /// Who decides; without it the user of this machine (USER).
+    #[arg(long = "as", value_name = "NAME")]
+    pub by: Option<String>,
+    /// Why; required for a no.
+    #[arg(long, default_value = "")]
+    pub comment: String,
+    /// The digest that you looked at; without it the one that is asked for now.
+    #[arg(long)]
+    pub digest: Option<String>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `resume`
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The lane, as `status` lists it.
+    pub lane: String,
+    /// The store.
+    #[arg(long, default_value = "tidegate-demo/tidegate.db")]
+    pub store: PathBuf,
+    /// Who decides; without it the user of this machine (USER).
+    #[arg(long = "as", value_name = "NAME")]
+    pub by: Option<String>,
+    /// Why it may go on.
+    #[arg(long)]
+    pub comment: String,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A pack folder or a journal file.
+    pub path: PathBuf,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `policy`
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub what: PolicyCommand,
+}
+
+/// What to do with a policy.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say everything that is wrong with it, with line and column, and what is legal but unwise.
+    Check(PolicyFileArgs),
+    /// Say in sentences what it does.
+    Explain(PolicyFileArgs),
+    /// Print a policy that comes with Tidegate, with its comments: default, accelerated, slow-roll or emergency.
+    Show {
+        /// Which.
+        name: String,
+    },
+}
+
+/// A policy file.
+#[derive(Debug, Args)]
+pub struct PolicyFileArgs {
+    /// A TOML file.
+    pub file: PathBuf,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `fleet`
+#[derive(Debug, Args)]
+pub struct FleetArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: FleetCommand,
+}
+
+/// What to do about fleets.
+#[derive(Debug, Subcommand)]
+pub enum FleetCommand {
+    /// Print a `tidegate.fleet/1` document.
+    Generate {
+        /// Accounts.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        accounts: u32,
+        /// Regions.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+        regions: u32,
+        /// Instances in all.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+        instances: u32,
+        /// The same seed gives the same fleet.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The document is JSON with or without this flag.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Commands of the contract that a later version brings. They take any arguments and say so.
+#[derive(Debug, Subcommand)]
+pub enum LaterCommand {
+    /// Plan a bulk run without touching anything (a later version).
+    Plan(RestArgs),
+    /// Run a bulk run (a later version).
+    Run(RestArgs),
+    /// Write the report in other formats (a later version).
+    Report(RestArgs),
+    /// Pull the stop cord (a later version).
+    Stop(RestArgs),
+    /// Pause a campaign (a later version).
+    Pause(RestArgs),
+    /// Give quarantined targets another attempt (a later version).
+    Retry(RestArgs),
+    /// Prove that a spoke is ready (a later version).
+    Doctor(RestArgs),
+    /// Serve the simulated organization over the AWS wire protocols (a later version).
+    World(RestArgs),
+}
+
+/// Anything.
+#[derive(Debug, Args)]
+pub struct RestArgs {
+    /// Anything.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub rest: Vec<String>,
+}

@@ -1,0 +1,22 @@
+//! Commands of the contract that a later version brings: they say so, politely, and change nothing.
+
+use crate::args::LaterCommand;
+use crate::failure::Failure;
+
+/// Says so.
+///
+/// # Errors
+/// Always: nothing was done.
+pub fn run(command: &LaterCommand) -> Result<u8, Failure> {
+    let (name, instead) = match command {
+        LaterCommand::Plan(_) => ("plan", "`tidegate simulate` shows how waves form"),
+        LaterCommand::Run(_) => ("run", "`tidegate replay` runs the event path"),
+        LaterCommand::Report(_) => ("report", "`tidegate demo` writes report.html, and `tidegate status --json` prints the summary of a store"),
+        LaterCommand::Stop(_) => ("stop", "stop `tidegate serve`: nothing is sent while it is down, and it goes on where it was"),
+        LaterCommand::Pause(_) => ("pause", "`tidegate reject` ends a campaign"),
+        LaterCommand::Retry(_) => ("retry", "a target leaves quarantine when AWS Config finds it compliant"),
+        LaterCommand::Doctor(_) => ("doctor", "`tidegate policy check` checks a policy"),
+        LaterCommand::World(_) => ("world", "`tidegate serve` runs the simulated organization in its own process"),
+    };
+    Err(Failure::Usage(format!("`tidegate {name}` comes with a later version; until then: {instead}")))
+}

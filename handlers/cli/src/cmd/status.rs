@@ -1,0 +1,221 @@
+//! `tidegate status`: what is collected, waiting, running and held, from the store alone.
+
+use std::path::Path;
+
+use serde::Serialize;
+use tidegate_embedded::{EmbeddedStore, SqliteStore};
+use tidegate_engine::store::Store;
+use tidegate_rules::apply::Fold;
+use tidegate_rules::{Key, State};
+
+use crate::args::StatusArgs;
+use crate::failure::Failure;
+use crate::line;
+use crate::screen::{self, BAD, DIM, GOOD, HEAD, WARN};
+use crate::settle;
+use crate::summary::{self, CampaignSummary, Summary, Targets};
+
+/// What `status --json` prints.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub struct Status {
+    /// `tidegate.status/1`
+    pub schema: String,
+    /// Lanes, with why they are halted.
+    pub lanes: Vec<LaneStatus>,
+    /// Campaigns.
+    pub campaigns: Vec<CampaignSummary>,
+    /// What awaits a yes: `tidegate approve SUBJECT`.
+    pub awaiting_approval: Vec<Awaiting>,
+    /// Targets that were heard of.
+    pub targets: Targets,
+    /// Verdicts.
+    pub verdicts: std::collections::BTreeMap<String, u64>,
+}
+
+/// A lane.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub struct LaneStatus {
+    /// Its id.
+    pub id: String,
+    /// Why it is halted, where it is.
+    pub halted: Option<String>,
+    /// The campaign that collects.
+    pub collecting: Option<String>,
+    /// The campaign that runs.
+    pub running: Option<String>,
+}
+
+/// Something that awaits a yes.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub struct Awaiting {
+    /// A campaign or a wave.
+    pub subject: String,
+    /// The digest to say yes to.
+    pub digest: String,
+    /// Given.
+    pub have: u32,
+    /// Needed.
+    pub need: u32,
+}
+
+/// Opens a store that must be there.
+///
+/// # Errors
+/// When it can't be opened.
+pub fn open_store(path: &Path) -> Result<EmbeddedStore, Failure> {
+    Ok(EmbeddedStore::Sqlite(SqliteStore::open_existing(path)?))
+}
+
+/// Everything that a store holds, typed.
+///
+/// # Errors
+/// When it can't be read.
+pub async fn load(store: &impl Store, prefixes: &[&str]) -> Result<Fold, Failure> {
+    let mut fold = Fold::default();
+    for prefix in prefixes {
+        let mut after: Option<Key> = None;
+        loop {
+            let page = store.list(prefix, after.as_ref(), 1000).await.map_err(|error| Failure::machine("the store can't be read", &error))?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            for (key, stored) in page {
+                let state: State = serde_json::from_slice(&stored.body).map_err(|error| Failure::machine(format!("`{key}` in the store is damaged"), &error))?;
+                fold.items.insert(key, state);
+            }
+        }
+    }
+    Ok(fold)
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn run(args: &StatusArgs) -> Result<u8, Failure> {
+    let store = open_store(&args.store)?;
+    let fold = load(&store, &[Key::LANES, Key::CAMPAIGNS, Key::TARGETS]).await?;
+    let status = of(&fold);
+    if args.json {
+        screen::print_json(&status)?;
+    } else {
+        screen::print(&words(&status))?;
+    }
+    let halted = status.lanes.iter().any(|lane| lane.halted.is_some());
+    let quarantined = status.targets.by_state.get("quarantined").is_some_and(|count| *count > 0);
+    Ok(u8::from(halted || quarantined || !status.awaiting_approval.is_empty()))
+}
+
+/// The status of what was loaded.
+pub fn of(fold: &Fold) -> Status {
+    let lanes = fold.items.values().filter_map(|state| match state {
+        State::Lane(lane) => Some(LaneStatus {
+            id: lane.id.to_string(),
+            halted: lane.halted.as_ref().map(|halt| halt.why.clone()),
+            collecting: lane.collecting.as_ref().map(ToString::to_string),
+            running: lane.running.as_ref().map(ToString::to_string),
+        }),
+        _ => None,
+    });
+    let awaiting = summary::campaigns_of(fold).filter(|campaign| !matches!(campaign.phase, tidegate_rules::state::CampaignPhase::Ended { .. })).flat_map(|campaign| {
+        settle::unanswered(campaign).into_iter().map(move |(subject, digest)| Awaiting {
+            have: u32::try_from(settle::approvers(campaign, &subject, &digest).len()).unwrap_or(u32::MAX),
+            need: campaign.asked.iter().find(|asked| asked.subject == subject).map_or(0, |asked| asked.need),
+            subject: subject.to_string(),
+            digest: digest.to_string(),
+        })
+    });
+    let (targets, verdicts) = summary::targets(fold, &[]);
+    Status { schema: "tidegate.status/1".into(), lanes: lanes.collect(), campaigns: summary::campaigns(fold), awaiting_approval: awaiting.collect(), targets, verdicts }
+}
+
+fn words(status: &Status) -> String {
+    let mut text = String::new();
+    for lane in &status.lanes {
+        match &lane.halted {
+            Some(why) => line!(text, "lane {} is {BAD}halted{BAD:#}: {why}\n  look, then: tidegate resume {} --comment \"...\"", lane.id, lane.id),
+            None => line!(text, "lane {}", lane.id),
+        }
+        if let Some(collecting) = &lane.collecting {
+            line!(text, "  collects into {collecting}");
+        }
+    }
+    campaigns(&mut text, &status.campaigns);
+    for awaiting in &status.awaiting_approval {
+        let digest: String = awaiting.digest.chars().take(12).collect();
+        line!(text, "{WARN}{} awaits approval{WARN:#} ({} of {}): tidegate approve {} --digest {digest}", awaiting.subject, awaiting.have, awaiting.need, awaiting.subject);
+    }
+    states(&mut text, &status.targets, &status.verdicts);
+    text
+}
+
+/// A summary in words.
+pub fn text(summary: &Summary) -> String {
+    let mut text = String::new();
+    let events = &summary.events;
+    line!(
+        text,
+        "{HEAD}events{HEAD:#}    {} read: {} accepted, {} duplicate, {} stale, {} ignored, {} rejected",
+        events.read, events.accepted, events.duplicate, events.stale, events.ignored, events.rejected
+    );
+    for refused in summary.refused.iter().take(20) {
+        line!(text, "          {DIM}{}[{}] {}:{DIM:#} {}", refused.source, refused.index, refused.outcome, refused.reason);
+    }
+    if summary.refused.len() > 20 {
+        line!(text, "          {DIM}and {} more: --json lists them all{DIM:#}", summary.refused.len() - 20);
+    }
+    campaigns(&mut text, &summary.campaigns);
+    states(&mut text, &summary.targets, &summary.verdicts);
+    let commands = &summary.commands;
+    line!(text, "{HEAD}commands{HEAD:#}  {} install, {} scan, {} reboot; {} doubled", commands.install, commands.scan, commands.reboot, commands.doubled);
+    let calls: u64 = summary.api_calls.values().sum();
+    line!(text, "{HEAD}calls{HEAD:#}     {calls} AWS API calls in {} of virtual time", span(summary.virtual_secs));
+    match summary.invariants.violations.as_slice() {
+        [] => line!(text, "{HEAD}checks{HEAD:#}    {GOOD}{} checks of the invariants, none violated{GOOD:#}", summary.invariants.checked),
+        violations => {
+            for violation in violations {
+                line!(text, "{BAD}violated{BAD:#}  {violation}");
+            }
+        }
+    }
+    text
+}
+
+fn campaigns(text: &mut String, campaigns: &[CampaignSummary]) {
+    for campaign in campaigns {
+        line!(text, "{HEAD}campaign{HEAD:#}  {} is {}", campaign.id, campaign.state);
+        for wave in &campaign.waves {
+            let style = match wave.state.as_str() {
+                "proven" => GOOD,
+                "halted" => BAD,
+                _ => WARN,
+            };
+            line!(text, "          wave {:<10} {:>6} targets  {style}{}{style:#}", wave.name, wave.targets, wave.state);
+            for hold in &wave.holds {
+                line!(text, "            {DIM}held:{DIM:#} {}", hold.detail);
+            }
+        }
+    }
+}
+
+fn states(text: &mut String, targets: &Targets, verdicts: &std::collections::BTreeMap<String, u64>) {
+    let list = |counts: &mut dyn Iterator<Item = (&str, u64)>| {
+        let shown: Vec<String> = counts.filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
+        if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+    };
+    let by_state = |name: &&str| targets.by_state.get(*name).copied().unwrap_or(0);
+    let by_verdict = |name: &str| verdicts.get(name).copied().unwrap_or(0);
+    let states = list(&mut tidegate_events::entry::Standing::NAMES.iter().map(|name| (*name, by_state(name))));
+    line!(text, "{HEAD}targets{HEAD:#}   {}: {states}", targets.total);
+    let verdicts = list(&mut tidegate_events::fact::Verdict::ALL.iter().map(|verdict| (verdict.name(), by_verdict(verdict.name()))));
+    line!(text, "{HEAD}verdicts{HEAD:#}  {verdicts}");
+}
+
+/// Seconds for people.
+pub fn span(secs: i64) -> String {
+    let (days, hours, minutes) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
