@@ -9,7 +9,7 @@ use crate::id::{AccountId, BatchId, CampaignId, CellId, CommandId, InstanceId, R
 
 /// One ask. Performing it twice is harmless: each is checked against the aggregate it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
+#[serde(tag = "action", content = "of", rename_all = "snake_case")]
 pub enum Action {
     /// Look at a campaign, cell, batch or target again: something that it waits for has moved.
     Nudge(Nudge),

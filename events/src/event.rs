@@ -10,7 +10,7 @@ use crate::id::{AccountId, BatchId, CampaignId, CellId, CommandId, Digest, Insta
 
 /// One thing that happened outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(tag = "event", content = "of", rename_all = "snake_case")]
 pub enum Event {
     /// A compliance fact about a target: Config, SSM compliance, or our own sweep.
     Finding {

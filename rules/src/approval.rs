@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use tidegate_events::event::{Approval, Subject, Word};
 use tidegate_events::id::{Digest, PersonId, WaveId};
-use tidegate_events::{Entry, Hold};
+use tidegate_events::action::Nudge;
+use tidegate_events::{Action, Entry, Hold};
 
 use crate::decide::Outcome;
 use crate::desk::{Desk, Missing, secs_between};
@@ -96,5 +97,7 @@ pub fn take(desk: &mut Desk<'_>, approval: &Approval) -> Result<Outcome, Missing
         return Ok(Outcome::Accepted);
     }
     crate::campaign::advance(desk, id)?;
+    // Whoever drives the campaign looks again, under its own policy: the word may have come in through another process.
+    desk.ask(Action::Nudge(Nudge::Campaign(id.clone())));
     Ok(Outcome::Accepted)
 }

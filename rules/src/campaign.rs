@@ -19,6 +19,9 @@ use crate::state::{Campaign, CampaignPhase, Lane, WaveStage};
 use crate::{approval, bake, bucket, exemption, gate, lane, pin, plan, target, window};
 
 
+/// How long a closing campaign waits for answers before it asks again, in seconds.
+pub const CLOSING_AGAIN_SECS: i64 = 300;
+
 /// A notice as an action.
 pub fn notice(kind: NoticeKind, subject: &str, message: String, at: Timestamp) -> Action {
     Action::Notify(Notice { kind, subject: subject.to_owned(), message, at })
@@ -81,13 +84,14 @@ pub fn advance(desk: &mut Desk<'_>, id: &CampaignId) -> Result<(), Missing> {
     match &campaign.phase {
         CampaignPhase::Collecting { close_at } if desk.now() >= *close_at => close(desk, id),
         CampaignPhase::Collecting { .. } | CampaignPhase::Ended { .. } => Ok(()),
-        CampaignPhase::Closing { chunks, .. } => {
-            let Some(chunks) = chunks else {
-                desk.ask(Action::ListRoster(id.clone()));
-                return Ok(());
-            };
+        CampaignPhase::Closing { since, chunks } => {
             let described = desk.count(&Key::described(id))?;
-            desk.ask(if described >= u64::from(*chunks) { Action::Partition(id.clone()) } else { Action::ListRoster(id.clone()) });
+            if chunks.is_some_and(|chunks| described >= u64::from(chunks)) {
+                desk.ask(Action::Partition(id.clone()));
+            } else if desk.now() >= later(*since, CLOSING_AGAIN_SECS) {
+                // Some answer never came: whatever is not described is asked for again.
+                desk.ask(Action::ListRoster(id.clone()));
+            }
             Ok(())
         }
         CampaignPhase::Cut => start(desk, &campaign),
@@ -111,7 +115,7 @@ fn close(desk: &mut Desk<'_>, id: &CampaignId) -> Result<(), Missing> {
 pub fn on_listed(desk: &mut Desk<'_>, id: &CampaignId, members: u64, chunks: u32) -> Result<Outcome, Missing> {
     let Some(campaign) = desk.campaign(id)? else { return Ok(Outcome::ignored("not known")) };
     match campaign.phase {
-        CampaignPhase::Closing { chunks: None, .. } => {
+        CampaignPhase::Closing { chunks: known, since } if known.is_none() || desk.now() >= later(since, CLOSING_AGAIN_SECS) => {
             desk.record(Entry::RosterListed { campaign: id.clone(), members, chunks })?;
             Ok(Outcome::Accepted)
         }

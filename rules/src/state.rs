@@ -243,7 +243,7 @@ impl Campaign {
     fn due_at(&self) -> Option<Timestamp> {
         match &self.phase {
             CampaignPhase::Collecting { close_at } => Some(*close_at),
-            CampaignPhase::Closing { since, .. } => since.checked_add(jiff::SignedDuration::from_secs(300)).ok(),
+            CampaignPhase::Closing { since, .. } => Some(crate::desk::later(*since, crate::campaign::CLOSING_AGAIN_SECS)),
             CampaignPhase::Running { look_at, .. } => *look_at,
             CampaignPhase::Cut | CampaignPhase::Ended { .. } => None,
         }

@@ -27,7 +27,7 @@ const SWEEP_EVERY_SECS: i64 = 6 * 3600;
 /// The longest step of the clock, in seconds.
 const STEP_MAX_SECS: i64 = 12 * 3600;
 /// A run that is not at rest after so much virtual time has gone wrong.
-const GIVE_UP_AFTER_SECS: i64 = 400 * 86_400;
+const GIVE_UP_AFTER_SECS: i64 = 200 * 86_400;
 /// Journal lines read at once.
 const JOURNAL_PAGE: usize = 4096;
 
@@ -132,15 +132,7 @@ impl Drive {
     }
 
     fn count(&mut self, outcome: &Outcome, source: &str, index: usize) {
-        self.events.read += 1;
-        let counter = match outcome {
-            Outcome::Accepted => &mut self.events.accepted,
-            Outcome::Duplicate => &mut self.events.duplicate,
-            Outcome::Stale { .. } => &mut self.events.stale,
-            Outcome::Ignored { .. } => &mut self.events.ignored,
-            Outcome::Rejected { .. } => &mut self.events.rejected,
-        };
-        *counter += 1;
+        self.events.count(outcome);
         if let Outcome::Ignored { why } | Outcome::Rejected { why } = outcome
             && source != DELIVERED
         {
@@ -234,7 +226,8 @@ impl Drive {
                 }
             }
             if self.now > give_up {
-                return Err(Failure::Person(format!("not at rest after {} days of virtual time", GIVE_UP_AFTER_SECS / 86_400)));
+                let what = settle::moving(self.checker.fold()).unwrap_or_else(|| "events of the simulated organization".to_owned());
+                return Err(Failure::Person(format!("not at rest after {} days of virtual time; still moving: {what}", GIVE_UP_AFTER_SECS / 86_400)));
             }
             let latest = self.now.checked_add(SignedDuration::from_secs(STEP_MAX_SECS)).unwrap_or(Timestamp::MAX);
             self.step(next.map_or(latest, |next| next.min(latest)), watch).await?;

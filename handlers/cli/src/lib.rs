@@ -27,7 +27,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    log_to_stderr(cli.log_json);
+    // A service says what it does; a command that ends says only what went wrong.
+    let level = if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" };
+    log_to_stderr(cli.log_json, level);
     match run(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -63,9 +65,10 @@ pub fn run(command: Command) -> Result<u8, Failure> {
     })
 }
 
-fn log_to_stderr(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+fn log_to_stderr(json: bool, level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second call (tests run several commands in one process) leaves the first subscriber in place.
     drop(if json { builder.json().try_init() } else { builder.with_target(false).try_init() });
 }

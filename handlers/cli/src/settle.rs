@@ -70,6 +70,14 @@ pub fn look(fold: &Fold) -> Rest {
     rest
 }
 
+/// Names one thing that still moves, for whoever must find out why a run does not come to rest.
+pub fn moving(fold: &Fold) -> Option<String> {
+    fold.items.iter().find_map(|(key, state)| {
+        let alone = Fold { items: BTreeMap::from([(key.clone(), state.clone())]), counters: BTreeMap::new() };
+        look(&alone).moving.then(|| format!("`{key}`: {}", serde_json::to_string(state).unwrap_or_default()))
+    })
+}
+
 fn look_at_campaign(campaign: &Campaign, rest: &mut Rest) {
     match &campaign.phase {
         CampaignPhase::Collecting { .. } | CampaignPhase::Closing { .. } => rest.moving = true,

@@ -11,6 +11,7 @@ use tidegate_events::fact::Verdict;
 use tidegate_events::id::{CampaignId, TargetKey};
 use tidegate_rules::State;
 use tidegate_rules::apply::Fold;
+use tidegate_rules::decide::Outcome;
 use tidegate_rules::state::{Campaign, CampaignPhase};
 use tidegate_world::Counts;
 
@@ -59,6 +60,20 @@ pub struct EventCounts {
     pub ignored: u64,
     /// Not understood, or contradicting themselves.
     pub rejected: u64,
+}
+
+impl EventCounts {
+    /// Counts one.
+    pub fn count(&mut self, outcome: &Outcome) {
+        self.read += 1;
+        *match outcome {
+            Outcome::Accepted => &mut self.accepted,
+            Outcome::Duplicate => &mut self.duplicate,
+            Outcome::Stale { .. } => &mut self.stale,
+            Outcome::Ignored { .. } => &mut self.ignored,
+            Outcome::Rejected { .. } => &mut self.rejected,
+        } += 1;
+    }
 }
 
 /// An event that was ignored or rejected.

@@ -55,8 +55,8 @@ impl Store for EmbeddedStore {
     fn next_due(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send {
         on_either!(self, store => store.first_due())
     }
-    fn outbox(&self, limit: usize) -> impl Future<Output = Result<Vec<(ActionId, Action)>, StoreError>> + Send {
-        on_either!(self, store => store.oldest_actions(limit))
+    fn outbox(&self, after: Option<ActionId>, limit: usize) -> impl Future<Output = Result<Vec<(ActionId, Action)>, StoreError>> + Send {
+        on_either!(self, store => store.oldest_actions(after, limit))
     }
     fn performed(&self, ids: &[ActionId]) -> impl Future<Output = Result<(), StoreError>> + Send {
         on_either!(self, store => store.forget_actions(ids))

@@ -128,8 +128,8 @@ impl MemoryStore {
         Ok(self.inner().due.first().map(|(at, _)| *at))
     }
 
-    pub(crate) fn oldest_actions(&self, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
-        Ok(self.inner().outbox.iter().take(limit).map(|(id, action)| (ActionId(*id), action.clone())).collect())
+    pub(crate) fn oldest_actions(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
+        Ok(self.inner().outbox.range(after.map_or(0, |after| after.0 + 1)..).take(limit).map(|(id, action)| (ActionId(*id), action.clone())).collect())
     }
 
     pub(crate) fn forget_actions(&self, ids: &[ActionId]) -> Result<(), StoreError> {

@@ -190,10 +190,11 @@ impl SqliteStore {
         due.map(time).transpose()
     }
 
-    pub(crate) fn oldest_actions(&self, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
+    pub(crate) fn oldest_actions(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
         let connection = self.connection();
-        let mut statement = connection.prepare_cached("SELECT id, body FROM action ORDER BY id LIMIT ?1").map_err(failed)?;
-        let rows = statement.query_map([bounded(limit)], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))).map_err(failed)?;
+        let mut statement = connection.prepare_cached("SELECT id, body FROM action WHERE id > ?1 ORDER BY id LIMIT ?2").map_err(failed)?;
+        let after = after.map_or(0, |after| i64::try_from(after.0).unwrap_or(i64::MAX));
+        let rows = statement.query_map(params![after, bounded(limit)], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))).map_err(failed)?;
         rows.map(|row| {
             let (id, body) = row.map_err(failed)?;
             let action = serde_json::from_slice(&body).map_err(|error| StoreError::Failed(format!("an action in the outbox can't be read: {error}")))?;

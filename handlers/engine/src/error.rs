@@ -39,6 +39,9 @@ pub enum EngineError {
         #[source]
         source: StoreError,
     },
+    /// The outside did not take an ask that only it can answer (a notice): it stays in the outbox.
+    #[error("put off: {0}")]
+    Later(String),
     /// What is stored contradicts itself: nothing is decided on it, a person must look.
     #[error("stored state is damaged: {0}")]
     Damaged(String),

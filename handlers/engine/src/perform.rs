@@ -19,7 +19,7 @@ use tidegate_rules::{Key, State, sending};
 use crate::commit::read_state;
 use crate::error::EngineError;
 use crate::handle::Engine;
-use crate::ports::{Cloud, SendRequest, Spoke};
+use crate::ports::{Cloud, Inventory, SendRequest, Spoke};
 use crate::store::Store;
 
 /// Items read in one page.
@@ -63,8 +63,11 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             }
             Action::Notify(notice) => {
                 tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
-                if let Err(fault) = self.cloud().notify(notice).await {
-                    tracing::error!(subject = %notice.subject, %fault, "ERROR: a notice was not published");
+                match self.cloud().notify(notice).await {
+                    Ok(()) => {}
+                    // It stays in the outbox and is published with a later tick.
+                    Err(fault) if fault.is_passing() => return Err(EngineError::Later(fault.to_string())),
+                    Err(fault) => tracing::error!(subject = %notice.subject, %fault, "a notice was not published"),
                 }
                 Ok(Vec::new())
             }
@@ -134,8 +137,10 @@ impl<S: Store, C: Cloud> Engine<S, C> {
     async fn describe(&self, campaign: &CampaignId, account: AccountId, region: &Region, chunk: u32, members: &[RosterMember], now: Timestamp) -> Result<Vec<Action>, EngineError> {
         let instances: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
         let spoke = Spoke { account, region: region.clone() };
+        // Doubt is no: an exemption by organizational unit must not be missed. The campaign asks again in minutes.
+        let Ok(inventory) = self.cloud().inventory(None).await else { return Ok(Vec::new()) };
+        let ous = inventory.ous.get(&account).cloned().unwrap_or_default();
         let found = self.cloud().describe(&spoke, &instances).await;
-        let ous = self.cloud().inventory(None).await.ok().and_then(|inventory| inventory.ous.get(&account).cloned()).unwrap_or_default();
         let answer = Answer::Described { campaign: campaign.clone(), account, region: region.clone(), chunk, members: members.to_vec(), found, ous };
         self.answer(Event::Answer(answer), now).await
     }
@@ -173,7 +178,8 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 return Ok(Vec::new());
             }
         };
-        let counts = Counts { total: inventory.total, by_account: inventory.by_account, by_region: inventory.by_region, by_tag: inventory.by_tag, ous: inventory.ous };
+        let Inventory { total, by_account, by_region, by_tag, ous } = (*inventory).clone();
+        let counts = Counts { total, by_account, by_region, by_tag, ous };
         let cut = plan::cut(&policy, &pinned, id, &chunks, &counts);
         for cell in &cut.cells {
             let (written, _) = self.transact(&"a cell", now, |desk| plan::write_cell(desk, cell)).await?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,7 @@ pub struct Inventory {
 /// [`SpokeFault`]: the caller decides from its kind, never from its text.
 pub trait Cloud: Send + Sync {
     /// `organizations:ListAccounts` and the Config aggregator: what there is. Cached by adapters.
-    fn inventory(&self, tag_key: Option<&str>) -> impl Future<Output = Result<Inventory, SpokeFault>> + Send;
+    fn inventory(&self, tag_key: Option<&str>) -> impl Future<Output = Result<Arc<Inventory>, SpokeFault>> + Send;
     /// `ssm:DescribeInstanceInformation` (and tags) for at most 50 ids; unknown ids are absent.
     fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> impl Future<Output = Result<Vec<Host>, SpokeFault>> + Send;
     /// `ssm:SendCommand`, sent at most once: no retry below this line.

@@ -11,7 +11,7 @@ use tidegate_rules::Key;
 use crate::error::EngineError;
 use crate::handle::{Engine, Handled};
 use crate::ports::Cloud;
-use crate::store::Store;
+use crate::store::{ActionId, Store};
 
 /// Outbox entries taken at once.
 const OUTBOX_PAGE: usize = 256;
@@ -35,18 +35,25 @@ impl<S: Store, C: Cloud> Engine<S, C> {
     /// When something could not be stored; what is in the outbox stays there.
     pub async fn run(&self, actions: Vec<Action>, now: Timestamp) -> Result<(), EngineError> {
         let mut asked: VecDeque<Action> = actions.into();
+        // What is put off is passed over until the next run.
+        let mut after: Option<ActionId> = None;
         loop {
             while let Some(action) = asked.pop_front() {
                 asked.extend(self.perform(&action, now).await?);
             }
-            let kept = self.store().outbox(OUTBOX_PAGE).await.map_err(|source| EngineError::Store { what: "the outbox".into(), source })?;
-            if kept.is_empty() {
-                return Ok(());
-            }
+            let kept = self.store().outbox(after, OUTBOX_PAGE).await.map_err(|source| EngineError::Store { what: "the outbox".into(), source })?;
+            let Some((last, _)) = kept.last() else { return Ok(()) };
+            after = Some(*last);
             let mut done = Vec::with_capacity(kept.len());
-            for (id, action) in kept {
-                asked.extend(self.perform(&action, now).await?);
-                done.push(id);
+            for (id, action) in &kept {
+                match self.perform(action, now).await {
+                    Ok(next) => {
+                        asked.extend(next);
+                        done.push(*id);
+                    }
+                    Err(EngineError::Later(why)) => tracing::warn!(?action, %why, "put off"),
+                    Err(error) => return Err(error),
+                }
             }
             self.store().performed(&done).await.map_err(|source| EngineError::Store { what: "the outbox".into(), source })?;
         }

@@ -132,8 +132,8 @@ pub trait Store: Send + Sync {
     fn due(&self, now: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<Key>, StoreError>> + Send;
     /// When the next item is due.
     fn next_due(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
-    /// The oldest actions in the outbox, at most `limit`.
-    fn outbox(&self, limit: usize) -> impl Future<Output = Result<Vec<(ActionId, Action)>, StoreError>> + Send;
+    /// Actions in the outbox after this one, oldest first, at most `limit`.
+    fn outbox(&self, after: Option<ActionId>, limit: usize) -> impl Future<Output = Result<Vec<(ActionId, Action)>, StoreError>> + Send;
     /// An action was performed.
     fn performed(&self, ids: &[ActionId]) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Journal lines in commit order, after this position, with their positions, at most `limit`.

@@ -17,7 +17,7 @@ pub(crate) struct Calls {
     /// Until when the session in an account holds.
     sessions: HashMap<AccountId, Ms>,
     /// The inventory by tag key, and when it was taken.
-    pub inventories: BTreeMap<Option<String>, (Ms, Inventory)>,
+    pub inventories: BTreeMap<Option<String>, (Ms, std::sync::Arc<Inventory>)>,
     /// When the inventory's calls were last made.
     pub inventory_at: Option<Ms>,
 }

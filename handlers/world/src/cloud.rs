@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
@@ -29,13 +30,13 @@ fn first(instances: &[InstanceId]) -> &str {
 impl Cloud for World {
     /// Counts instances of active accounts, as the aggregator has them. Asked at most once an hour; the cached answer is given
     /// between.
-    async fn inventory(&self, tag_key: Option<&str>) -> Result<Inventory, SpokeFault> {
+    async fn inventory(&self, tag_key: Option<&str>) -> Result<Arc<Inventory>, SpokeFault> {
         let mut guard = self.inner();
         let Inner { state, calls, .. } = &mut *guard;
         let fresh = |at: &i64| state.now < *at + HOUR;
         let key = tag_key.map(str::to_owned);
         if let Some((_, inventory)) = calls.inventories.get(&key).filter(|(at, _)| fresh(at)) {
-            return Ok(inventory.clone());
+            return Ok(Arc::clone(inventory));
         }
         if !calls.inventory_at.as_ref().is_some_and(fresh) {
             calls.read_hub(state, "organizations:ListAccounts")?;
@@ -44,8 +45,8 @@ impl Cloud for World {
             calls.count_hub("config:SelectAggregateResourceConfig", pages(state.hosts.len(), 100) - 1);
             calls.inventory_at = Some(state.now);
         }
-        let inventory = count(state, tag_key);
-        calls.inventories.insert(key, (state.now, inventory.clone()));
+        let inventory = Arc::new(count(state, tag_key));
+        calls.inventories.insert(key, (state.now, Arc::clone(&inventory)));
         Ok(inventory)
     }
 

@@ -123,6 +123,22 @@ impl World {
         Ok(Self { inner: Mutex::new(Inner { state, calls: Calls::default(), now, log: Some(log), log_error: None }) })
     }
 
+    /// Adds the accounts and hosts that this world does not have yet; what it has stays as it is.
+    ///
+    /// # Errors
+    /// When the world's log can't be written: then nothing was added.
+    pub fn add(&self, spec: Spec) -> Result<(), String> {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        let accounts: Vec<_> = spec.accounts.into_iter().filter(|account| !inner.state.accounts.contains_key(&account.id)).collect();
+        let hosts: Vec<_> = spec.hosts.into_iter().filter(|host| inner.state.find(&host.key).is_none()).collect();
+        if !accounts.is_empty() || !hosts.is_empty() {
+            inner.write(Call::Added { accounts: Cow::Borrowed(&accounts), hosts: Cow::Borrowed(&hosts) })?;
+            inner.state.add(accounts, hosts);
+        }
+        Ok(())
+    }
+
     pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

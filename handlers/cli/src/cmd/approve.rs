@@ -7,11 +7,12 @@ use tidegate_engine::store::Store;
 use tidegate_events::event::{Approval, Event, Subject, Word};
 use tidegate_events::id::{Digest, PersonId};
 use tidegate_rules::decide::Outcome;
+use tidegate_rules::policy::Policy;
 use tidegate_rules::{Key, State};
 use tidegate_world::{Spec, World};
 
 use crate::args::{ApproveArgs, ResumeArgs};
-use crate::cmd::status;
+use crate::cmd::{policy, status};
 use crate::failure::Failure;
 use crate::screen;
 
@@ -53,7 +54,8 @@ pub async fn run(args: &ApproveArgs, word: Word) -> Result<u8, Failure> {
     // A word may not be older than what it answers, where a simulated clock runs ahead.
     let at = now(&store).await?.max(asked.at);
     let approval = Approval { subject: subject.clone(), digest, word, by: by.clone(), at, comment: args.comment.clone() };
-    let outcome = decide(store, Event::Approval(approval), at).await?;
+    let policy = pinned_policy(&store, campaign.policy).await?;
+    let outcome = decide(store, policy, Event::Approval(approval), at).await?;
     let name = if word == Word::Approve { "approve" } else { "reject" };
     answer(&subject.to_string(), name, &by, Some(digest), &outcome, args.json)
 }
@@ -68,16 +70,24 @@ pub async fn resume(args: &ResumeArgs) -> Result<u8, Failure> {
     let store = status::open_store(&args.store)?;
     let at = now(&store).await?;
     let event = Event::LaneResumed { lane, by: by.clone(), comment: args.comment.clone() };
-    let outcome = decide(store, event, at).await?;
+    let outcome = decide(store, policy::read(None)?, event, at).await?;
     answer(&args.lane, "resume", &by, None, &outcome, args.json)
 }
 
 /// Decides in this process; what is asked lies in the outbox for whoever serves the store.
-async fn decide(store: impl Store, event: Event, at: Timestamp) -> Result<Outcome, Failure> {
-    let policy = crate::cmd::policy::read(None)?;
+async fn decide(store: impl Store, policy: Policy, event: Event, at: Timestamp) -> Result<Outcome, Failure> {
     // A word touches nothing outside the store: the organization behind it may be empty.
     let engine = Engine::new(store, World::new(Spec::default(), at), policy);
     Ok(engine.handle(&event, at).await?.outcome)
+}
+
+/// The policy that the campaign was opened under: what its approvals are judged by here.
+async fn pinned_policy(store: &impl Store, digest: Digest) -> Result<Policy, Failure> {
+    let key = Key::policy(&digest);
+    match status::load(store, &[key.as_str()]).await?.items.get(&key) {
+        Some(State::Policy { json }) => serde_json::from_str(json).map_err(|error| Failure::machine(format!("`{key}` in the store is damaged"), &error)),
+        _ => Err(Failure::Usage(format!("`{key}` is not in the store"))),
+    }
 }
 
 fn answer(subject: &str, word: &str, by: &PersonId, digest: Option<Digest>, outcome: &Outcome, json: bool) -> Result<u8, Failure> {
