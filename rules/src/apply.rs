@@ -16,8 +16,8 @@ use crate::bucket;
 use crate::desk::{Missing, later};
 use crate::key::{Key, Tally};
 use crate::state::{
-    Asked, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, Lane, Organization, PAST_KEPT, Pin, RosterEntry, Seat, SeatAt,
-    State, Target, Wave, WaveStage,
+    Asked, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, Lane, Organization, PAST_KEPT, Pin, RosterEntry,
+    Seat, SeatAt, State, Target, Wave, WaveStage,
 };
 
 /// How long SSM's index may lag before a search proves anything, in seconds (design: dispatch).
@@ -354,7 +354,10 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 id: id.clone(),
                 step: *step,
                 platform: *platform,
-                members: members.iter().map(|member| BatchMember { member: member.clone(), ran: None, scanned: None, released: false, stranded: false }).collect(),
+                members: members
+                    .iter()
+                    .map(|member| BatchMember { member: member.clone(), ran: None, scanned: None, released: false, stranded: false })
+                    .collect(),
                 grants: grants.clone(),
                 snapshot: snapshot.clone(),
                 reboot_option: reboot_option.clone(),

@@ -1,9 +1,9 @@
 //! Approval: a yes to exactly one digest, by enough people, alive when the wave starts (invariant 2).
 
 use jiff::Timestamp;
+use tidegate_events::action::Nudge;
 use tidegate_events::event::{Approval, Subject, Word};
 use tidegate_events::id::{Digest, PersonId, WaveId};
-use tidegate_events::action::Nudge;
 use tidegate_events::{Action, Entry, Hold};
 
 use crate::decide::Outcome;
@@ -71,7 +71,9 @@ pub fn take(desk: &mut Desk<'_>, approval: &Approval) -> Result<Outcome, Missing
         return Ok(Outcome::rejected(format!("nobody asked for an approval of `{}`", approval.subject)));
     };
     if asked.digest != approval.digest {
-        return Ok(Outcome::Stale { why: format!("the yes is to digest {}, what is asked for is {}: look again and decide again", approval.digest.short(), asked.digest.short()) });
+        return Ok(Outcome::Stale {
+            why: format!("the yes is to digest {}, what is asked for is {}: look again and decide again", approval.digest.short(), asked.digest.short()),
+        });
     }
     if secs_between(desk.now(), approval.at) > 300 {
         return Ok(Outcome::rejected(format!("it is dated {}, in the future", approval.at)));
@@ -88,7 +90,9 @@ pub fn take(desk: &mut Desk<'_>, approval: &Approval) -> Result<Outcome, Missing
             return Ok(Outcome::Duplicate);
         }
         (Some((_, at)), _) if at > approval.at => return Ok(Outcome::Stale { why: "a later word of the same person is known".into() }),
-        (None, Word::Revoke) => return Ok(Outcome::rejected(format!("`{}` has not approved `{}`: there is nothing to take back", approval.by, approval.subject))),
+        (None, Word::Revoke) => {
+            return Ok(Outcome::rejected(format!("`{}` has not approved `{}`: there is nothing to take back", approval.by, approval.subject)));
+        }
         _ => {}
     }
     desk.record(Entry::ApprovalTaken(approval.clone()))?;

@@ -137,20 +137,41 @@ fn invalid(desk: &mut Desk<'_>, batch: &Batch, step: RunStep, named: &[InstanceI
         };
         let half = present.len() / 2;
         let leaving = present.into_iter().skip(half.max(1));
-        leaving.map(|instance| Outcome { instance, verdict: None, to: back.clone(), count: Count::Again, why: "SSM refused the batch and named nobody: it is tried in halves".into() }).collect()
+        leaving
+            .map(|instance| Outcome {
+                instance,
+                verdict: None,
+                to: back.clone(),
+                count: Count::Again,
+                why: "SSM refused the batch and named nobody: it is tried in halves".into(),
+            })
+            .collect()
     } else {
         let count = |instance: &InstanceId| match (step, stranded(batch, instance)) {
             (_, true) => Count::Counted,
             (RunStep::Scan, false) => Count::Bad,
             _ => Count::Dropped,
         };
-        wrong.iter().map(|instance| Outcome { instance: instance.clone(), verdict: None, to: Standing::Unmanaged { why: why.into() }, count: count(instance), why: why.into() }).collect()
+        wrong
+            .iter()
+            .map(|instance| Outcome {
+                instance: instance.clone(),
+                verdict: None,
+                to: Standing::Unmanaged { why: why.into() },
+                count: count(instance),
+                why: why.into(),
+            })
+            .collect()
     };
     let all = outcomes.len() == batch.present().count();
     release(desk, &batch.id, outcomes)?;
     if !all {
         let again_at = desk.now();
-        desk.record(Entry::SendPutOff { batch: batch.id.clone(), hold: Hold::Doubt { what: "SSM refused some ids; the rest is sent again".into() }, again_at })?;
+        desk.record(Entry::SendPutOff {
+            batch: batch.id.clone(),
+            hold: Hold::Doubt { what: "SSM refused some ids; the rest is sent again".into() },
+            again_at,
+        })?;
         desk.ask(Action::Send { batch: batch.id.clone(), step });
     }
     Ok(())
@@ -162,12 +183,20 @@ fn stranded(batch: &Batch, instance: &InstanceId) -> bool {
 
 /// A spoke that can't be entered makes its targets unreachable: outside the budget before anything was dispatched.
 fn denied(desk: &mut Desk<'_>, batch: &Batch, step: RunStep, why: &str) -> Result<(), Missing> {
-    desk.ask(notice(NoticeKind::SpokeClosed, &format!("{}/{}", batch.id.cell.account, batch.id.cell.region), format!("the spoke does not let us in: {why}"), desk.now()));
+    desk.ask(notice(
+        NoticeKind::SpokeClosed,
+        &format!("{}/{}", batch.id.cell.account, batch.id.cell.region),
+        format!("the spoke does not let us in: {why}"),
+        desk.now(),
+    ));
     if step == RunStep::Scan {
         return strand(desk, batch, batch.instances(), why);
     }
     let to = target::unreachable(desk, why, 0);
-    let outcomes = batch.present().map(|member| Outcome { instance: member.member.instance.clone(), verdict: None, to: to.clone(), count: Count::Dropped, why: why.to_owned() }).collect();
+    let outcomes = batch
+        .present()
+        .map(|member| Outcome { instance: member.member.instance.clone(), verdict: None, to: to.clone(), count: Count::Dropped, why: why.to_owned() })
+        .collect();
     release(desk, &batch.id, outcomes)
 }
 
@@ -195,7 +224,12 @@ pub fn on_withheld(desk: &mut Desk<'_>, id: &BatchId, generation: u32, hold: &Ho
 ///
 /// # Errors
 /// When something is not loaded.
-pub fn on_searched(desk: &mut Desk<'_>, id: &BatchId, generation: u32, found: &Result<Option<(CommandId, Timestamp)>, SpokeFault>) -> Result<decide::Outcome, Missing> {
+pub fn on_searched(
+    desk: &mut Desk<'_>,
+    id: &BatchId,
+    generation: u32,
+    found: &Result<Option<(CommandId, Timestamp)>, SpokeFault>,
+) -> Result<decide::Outcome, Missing> {
     let Some(batch) = desk.batch(id)?.cloned() else { return Ok(decide::Outcome::ignored("not known")) };
     let BatchPhase::Sending { step, searches, .. } = batch.phase else { return Ok(decide::Outcome::Duplicate) };
     if generation != batch.generation {
@@ -261,7 +295,8 @@ pub fn on_invocations(desk: &mut Desk<'_>, id: &BatchId, command: &CommandId, se
 /// Install or reboot have ended (or expired). Those that never ran fail at once; all others are scanned, whatever they
 /// reported: a failure may be false, and a time-out may still have run.
 fn ran(desk: &mut Desk<'_>, batch: &Batch) -> Result<(), Missing> {
-    let never: Vec<InstanceId> = batch.present().filter(|member| member.ran.is_some_and(|(status, _)| !status.may_have_run())).map(|member| member.member.instance.clone()).collect();
+    let never: Vec<InstanceId> =
+        batch.present().filter(|member| member.ran.is_some_and(|(status, _)| !status.may_have_run())).map(|member| member.member.instance.clone()).collect();
     let policy = policy_of(desk, batch)?;
     let all = never.len() == batch.present().count();
     if !never.is_empty() {
@@ -291,7 +326,9 @@ fn unscanned(desk: &mut Desk<'_>, batch: &Batch) -> Result<(), Missing> {
     let tries = batch.scan_tries;
     let (hopeless, waiting): (Vec<&BatchMember>, Vec<&BatchMember>) =
         batch.present().filter(|member| member.scanned != Some(InvocationStatus::Success)).partition(|member| {
-            let took_it = member.scanned.is_some_and(|status| matches!(status, InvocationStatus::Failed | InvocationStatus::ExecutionTimedOut | InvocationStatus::Cancelled));
+            let took_it = member
+                .scanned
+                .is_some_and(|status| matches!(status, InvocationStatus::Failed | InvocationStatus::ExecutionTimedOut | InvocationStatus::Cancelled));
             took_it && tries.saturating_add(1) >= SCAN_TRIES_MAX
         });
     let hopeless: Vec<InstanceId> = hopeless.iter().map(|member| member.member.instance.clone()).collect();
@@ -364,7 +401,15 @@ fn counted(member: &BatchMember, count: Count) -> Count {
     if member.stranded { Count::Counted } else { count }
 }
 
-fn proven(desk: &Desk<'_>, policy: &Policy, batch: &Batch, member: &BatchMember, state: Option<&PatchState>, verdict: Verdict, why: &str) -> Result<Outcome, Missing> {
+fn proven(
+    desk: &Desk<'_>,
+    policy: &Policy,
+    batch: &Batch,
+    member: &BatchMember,
+    state: Option<&PatchState>,
+    verdict: Verdict,
+    why: &str,
+) -> Result<Outcome, Missing> {
     let instance = member.member.instance.clone();
     let cell = batch.id.cell.clone();
     let proven_at = state.map_or(desk.now(), |state| state.started_at);
@@ -383,7 +428,9 @@ fn proven(desk: &Desk<'_>, policy: &Policy, batch: &Batch, member: &BatchMember,
                 _ => (Standing::PatchedUnconfirmed { cell, installed_at, proven_at, lag: None }, verdict, Count::Ok),
             }
         }
-        Verdict::PendingReboot if policy.reboot == RebootMode::Separate && batch.step == RunStep::Install && !member.stranded => (Standing::PendingReboot { cell }, verdict, Count::Again),
+        Verdict::PendingReboot if policy.reboot == RebootMode::Separate && batch.step == RunStep::Install && !member.stranded => {
+            (Standing::PendingReboot { cell }, verdict, Count::Again)
+        }
         Verdict::PendingReboot if policy.reboot == RebootMode::Never => (Standing::PendingReboot { cell }, verdict, Count::Ok),
         _ => return fail(desk, policy, batch, member, verdict, why),
     };
@@ -408,7 +455,8 @@ fn fail_all(desk: &Desk<'_>, policy: &Policy, batch: &Batch, instances: &[Instan
 }
 
 fn policy_of<'a>(desk: &Desk<'a>, batch: &Batch) -> Result<&'a Policy, Missing> {
-    let campaign = desk.campaign(&batch.id.cell.wave.campaign)?.ok_or_else(|| Missing::Corrupt(format!("the campaign of batch `{}` is not there", batch.id)))?;
+    let campaign =
+        desk.campaign(&batch.id.cell.wave.campaign)?.ok_or_else(|| Missing::Corrupt(format!("the campaign of batch `{}` is not there", batch.id)))?;
     let digest = campaign.policy;
     desk.effective(&digest)
 }

@@ -18,11 +18,21 @@ const TAG_VALUES_MAX: usize = 20;
 ///
 /// # Errors
 /// When a counter is not loaded.
-pub fn draw(desk: &Desk<'_>, policy: &Policy, wave: &str, limits: &[Limit], waiting: &[&CellMember], at_most: usize) -> Result<Result<(Vec<CellMember>, Vec<Grant>), Hold>, Missing> {
+pub fn draw(
+    desk: &Desk<'_>,
+    policy: &Policy,
+    wave: &str,
+    limits: &[Limit],
+    waiting: &[&CellMember],
+    at_most: usize,
+) -> Result<Result<(Vec<CellMember>, Vec<Grant>), Hold>, Missing> {
     let keys: Vec<Key> = limits.iter().map(|limit| Key::grant(&limit.scope)).collect();
     desk.need(&keys)?;
     // The stricter of what was approved and what the policy says today.
-    let limits: Vec<Limit> = limits.iter().map(|limit| Limit { limit: limit_of(policy, wave, &limit.scope, limit.base).map_or(limit.limit, |today| today.min(limit.limit)), ..limit.clone() }).collect();
+    let limits: Vec<Limit> = limits
+        .iter()
+        .map(|limit| Limit { limit: limit_of(policy, wave, &limit.scope, limit.base).map_or(limit.limit, |today| today.min(limit.limit)), ..limit.clone() })
+        .collect();
     let mut room: Vec<(&Limit, u64)> = Vec::with_capacity(limits.len());
     for (limit, key) in limits.iter().zip(&keys) {
         room.push((limit, limit.limit.saturating_sub(desk.count(key)?)));

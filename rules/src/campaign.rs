@@ -18,7 +18,6 @@ use crate::policy::Policy;
 use crate::state::{Campaign, CampaignPhase, Lane, WaveStage};
 use crate::{approval, bake, bucket, exemption, gate, lane, pin, plan, target, window};
 
-
 /// How long a closing campaign waits for answers before it asks again, in seconds.
 pub const CLOSING_AGAIN_SECS: i64 = 300;
 
@@ -140,7 +139,13 @@ pub struct ChunkPlace<'a> {
 ///
 /// # Errors
 /// When something is not loaded.
-pub fn on_described(desk: &mut Desk<'_>, place: &ChunkPlace<'_>, members: &[RosterMember], found: &Result<Vec<Host>, SpokeFault>, ous: &[String]) -> Result<Outcome, Missing> {
+pub fn on_described(
+    desk: &mut Desk<'_>,
+    place: &ChunkPlace<'_>,
+    members: &[RosterMember],
+    found: &Result<Vec<Host>, SpokeFault>,
+    ous: &[String],
+) -> Result<Outcome, Missing> {
     let id = place.campaign;
     let Some(campaign) = desk.campaign(id)? else { return Ok(Outcome::ignored("not known")) };
     let policy = desk.effective(&campaign.policy)?;
@@ -152,7 +157,8 @@ pub fn on_described(desk: &mut Desk<'_>, place: &ChunkPlace<'_>, members: &[Rost
         // The campaign is due again in minutes and asks for what is not described then.
         return Ok(Outcome::ignored("no answer yet"));
     }
-    let targets: Vec<TargetKey> = members.iter().map(|member| TargetKey { account: place.account, region: place.region.clone(), instance: member.instance.clone() }).collect();
+    let targets: Vec<TargetKey> =
+        members.iter().map(|member| TargetKey { account: place.account, region: place.region.clone(), instance: member.instance.clone() }).collect();
     let keys: Vec<Key> = targets.iter().map(Key::target).collect();
     desk.need(&keys)?;
     desk.insist(key);
@@ -184,7 +190,12 @@ pub fn on_described(desk: &mut Desk<'_>, place: &ChunkPlace<'_>, members: &[Rost
         }
     }
     if let Err(fault) = found {
-        desk.ask(notice(NoticeKind::SpokeClosed, &format!("{}/{}", place.account, place.region), format!("{} targets can't be reached: {fault}", members.len()), desk.now()));
+        desk.ask(notice(
+            NoticeKind::SpokeClosed,
+            &format!("{}/{}", place.account, place.region),
+            format!("{} targets can't be reached: {fault}", members.len()),
+            desk.now(),
+        ));
     }
     desk.record(Entry::ChunkDescribed {
         campaign: id.clone(),
@@ -218,7 +229,12 @@ pub fn on_partitioned(desk: &mut Desk<'_>, id: &CampaignId, waves: &[WaveCut], i
     if need > 0 && !policy.approval.per_wave && !waves.is_empty() {
         let targets: u64 = waves.iter().map(|wave| wave.targets).sum();
         desk.record(Entry::ApprovalAsked { subject: Subject::Campaign(id.clone()), digest, need })?;
-        desk.ask(notice(NoticeKind::ApprovalAsked, &id.to_string(), format!("{need} approvals are asked for {targets} targets in {} waves", waves.len()), desk.now()));
+        desk.ask(notice(
+            NoticeKind::ApprovalAsked,
+            &id.to_string(),
+            format!("{need} approvals are asked for {targets} targets in {} waves", waves.len()),
+            desk.now(),
+        ));
     }
     advance(desk, id)?;
     Ok(Outcome::Accepted)
@@ -320,7 +336,8 @@ fn renew(desk: &mut Desk<'_>, campaign: &Campaign, id: &WaveId) -> Result<(), Mi
     let before = id.index.checked_sub(1).and_then(|index| campaign.wave(index));
     let bakes_until = desk.after(before.map_or(0, |wave| bake::bake_secs(policy, &wave.name)));
     let nth = id.index.saturating_add(1);
-    let snapshot = pin::snapshot(&campaign.id, &campaign.policy, nth.saturating_add(u16::try_from(secs_between(campaign.opened_at, desk.now()) / 86_400).unwrap_or(0)));
+    let snapshot =
+        pin::snapshot(&campaign.id, &campaign.policy, nth.saturating_add(u16::try_from(secs_between(campaign.opened_at, desk.now()) / 86_400).unwrap_or(0)));
     desk.record(Entry::WaveRenewed { wave: id.clone(), snapshot, bakes_until })?;
     ask_for_wave(desk, id)
 }
@@ -332,7 +349,12 @@ fn ask_for_wave(desk: &mut Desk<'_>, id: &WaveId) -> Result<(), Missing> {
     let (subject, digest) = approval::subject(policy, &campaign, id, wave);
     let asked = campaign.asked.iter().any(|asked| asked.subject == subject && asked.digest == digest);
     if need > 0 && !asked {
-        desk.ask(notice(NoticeKind::ApprovalAsked, &subject.to_string(), format!("{need} approvals are asked for wave `{}` ({} targets)", wave.name, wave.targets), desk.now()));
+        desk.ask(notice(
+            NoticeKind::ApprovalAsked,
+            &subject.to_string(),
+            format!("{need} approvals are asked for wave `{}` ({} targets)", wave.name, wave.targets),
+            desk.now(),
+        ));
         desk.record(Entry::ApprovalAsked { subject, digest, need })?;
     }
     Ok(())

@@ -191,7 +191,8 @@ fn dismiss(desk: &mut Desk<'_>, cell: &Cell) -> Result<(), Missing> {
     }
     let known = targets(desk, cell, &waiting)?;
     let enrolled = Standing::Enrolled { campaign: cell.id.wave.campaign.clone() };
-    let (members, dropped): (Vec<_>, Vec<_>) = waiting.iter().zip(known).partition(|(_, target)| target.is_some_and(|target| target.standing == enrolled && target.lease.is_none()));
+    let (members, dropped): (Vec<_>, Vec<_>) =
+        waiting.iter().zip(known).partition(|(_, target)| target.is_some_and(|target| target.standing == enrolled && target.lease.is_none()));
     let members: Vec<InstanceId> = members.into_iter().map(|(instance, _)| instance.clone()).collect();
     let dropped: Vec<(InstanceId, String)> = dropped.into_iter().map(|(instance, _)| (instance.clone(), "the campaign is over".to_owned())).collect();
     if !dropped.is_empty() {
@@ -247,7 +248,8 @@ fn ask_to_read(desk: &mut Desk<'_>, id: &CellId, asked: &[InstanceId]) {
 
 /// Members that are patched and wait for Config.
 fn unconfirmed(desk: &Desk<'_>, cell: &Cell) -> Result<Vec<InstanceId>, Missing> {
-    let members: Vec<InstanceId> = cell.members.iter().filter(|seat| matches!(seat.at, SeatAt::Ok | SeatAt::Bad)).map(|seat| seat.member.instance.clone()).collect();
+    let members: Vec<InstanceId> =
+        cell.members.iter().filter(|seat| matches!(seat.at, SeatAt::Ok | SeatAt::Bad)).map(|seat| seat.member.instance.clone()).collect();
     let known = targets(desk, cell, &members)?;
     let waits = |target: &Option<&Target>| {
         target.is_some_and(|target| matches!(&target.standing, Standing::PatchedUnconfirmed { cell: of, lag: None, .. } if *of == cell.id))
@@ -267,14 +269,24 @@ pub fn on_reevaluated(_: &mut Desk<'_>, _: &CellId, _: &Result<(), SpokeFault>) 
 ///
 /// # Errors
 /// When something is not loaded.
-pub fn on_compliance_read(desk: &mut Desk<'_>, id: &CellId, asked: &[InstanceId], seen: &Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault>) -> Result<Outcome, Missing> {
+pub fn on_compliance_read(
+    desk: &mut Desk<'_>,
+    id: &CellId,
+    asked: &[InstanceId],
+    seen: &Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault>,
+) -> Result<Outcome, Missing> {
     let Some(cell) = desk.cell(id)?.cloned() else { return Ok(Outcome::ignored("not known")) };
     let Ok(seen) = seen else { return Ok(Outcome::ignored("no answer")) };
     let still = unconfirmed(desk, &cell)?;
-    let unrecorded: Vec<InstanceId> =
-        asked.iter().filter(|instance| still.contains(instance)).filter(|instance| !seen.iter().any(|(of, fact)| of == *instance && fact.is_some())).cloned().collect();
+    let unrecorded: Vec<InstanceId> = asked
+        .iter()
+        .filter(|instance| still.contains(instance))
+        .filter(|instance| !seen.iter().any(|(of, fact)| of == *instance && fact.is_some()))
+        .cloned()
+        .collect();
     let last = matches!(cell.confirm, Some((ConfirmStep::Deciding, _)));
-    let lagging: Vec<InstanceId> = if last { asked.iter().filter(|instance| still.contains(instance) && !unrecorded.contains(instance)).cloned().collect() } else { Vec::new() };
+    let lagging: Vec<InstanceId> =
+        if last { asked.iter().filter(|instance| still.contains(instance) && !unrecorded.contains(instance)).cloned().collect() } else { Vec::new() };
     for (members, lag) in [(unrecorded, Lag::NotRecorded), (lagging, Lag::ConfigLagging)] {
         if !members.is_empty() {
             desk.record(Entry::CellLagging { cell: id.clone(), members, lag })?;

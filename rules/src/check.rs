@@ -101,7 +101,8 @@ impl Checker {
             },
             Entry::CordMoved { pulled, .. } => self.cord_pulled = *pulled,
             Entry::WaveOpened { wave, .. } => {
-                let earlier_proven = self.campaign(wave).is_some_and(|campaign| campaign.waves.iter().take(usize::from(wave.index)).all(|wave| wave.stage == WaveStage::Proven));
+                let earlier_proven =
+                    self.campaign(wave).is_some_and(|campaign| campaign.waves.iter().take(usize::from(wave.index)).all(|wave| wave.stage == WaveStage::Proven));
                 self.expect(earlier_proven, 3, || format!("wave {wave} opened before an earlier one was proven"));
             }
             Entry::WaveProven { wave } => {
@@ -114,7 +115,10 @@ impl Checker {
                 self.expect(baked, 3, || format!("wave {wave} was proven before it was baked"));
             }
             Entry::BatchPlanned { batch, members, grants, .. } => {
-                let open = self.campaign(&batch.cell.wave).and_then(|campaign| campaign.wave(batch.cell.wave.index)).is_some_and(|wave| matches!(wave.stage, WaveStage::Open { .. }));
+                let open = self
+                    .campaign(&batch.cell.wave)
+                    .and_then(|campaign| campaign.wave(batch.cell.wave.index))
+                    .is_some_and(|wave| matches!(wave.stage, WaveStage::Open { .. }));
                 self.expect(open, 2, || format!("batch {batch} was planned in a wave that is not open"));
                 for member in members {
                     let key = batch.target(&member.instance);
@@ -154,7 +158,9 @@ impl Checker {
             Entry::Stranded { batch, members, .. } => {
                 let newly: Vec<InstanceId> = members
                     .iter()
-                    .filter(|instance| self.batch(batch).is_some_and(|batch| batch.members.iter().any(|member| member.member.instance == **instance && !member.stranded)))
+                    .filter(|instance| {
+                        self.batch(batch).is_some_and(|batch| batch.members.iter().any(|member| member.member.instance == **instance && !member.stranded))
+                    })
                     .cloned()
                     .collect();
                 self.give_back(batch, &newly);
@@ -168,7 +174,15 @@ impl Checker {
         }
     }
 
-    fn sending(&mut self, line: &Line, batch: &BatchId, step: RunStep, generation: u32, at: tidegate_events::Timestamp, clearance: &tidegate_events::entry::ClearanceRecord) {
+    fn sending(
+        &mut self,
+        line: &Line,
+        batch: &BatchId,
+        step: RunStep,
+        generation: u32,
+        at: tidegate_events::Timestamp,
+        clearance: &tidegate_events::entry::ClearanceRecord,
+    ) {
         let open = self.open_sends.insert(batch.clone(), generation);
         self.expect(open.is_none(), 1, || format!("batch {batch} was sent again as {generation} while {open:?} was open"));
         self.expect(at == line.at, 2, || format!("batch {batch} is signed with another time than its intent's"));
@@ -212,7 +226,9 @@ impl Checker {
             (Some(fact), Some((_, Some(ended_at)))) => fact.ordering >= ended_at,
             _ => false,
         };
-        self.expect(config && ran && scanned && after, 8, || format!("{key} was remediated without three proofs (config {config}, ran {ran}, scanned {scanned}, in order {after})"));
+        self.expect(config && ran && scanned && after, 8, || {
+            format!("{key} was remediated without three proofs (config {config}, ran {ran}, scanned {scanned}, in order {after})")
+        });
     }
 
     fn give_back(&mut self, id: &BatchId, freed: &[InstanceId]) {
@@ -233,7 +249,8 @@ impl Checker {
     /// When everything has settled: tallies are the sums, nothing is leased or granted without a batch that explains it.
     pub fn at_rest(&mut self) {
         let granted: Vec<(Scope, u64)> = self.grants.iter().filter(|(_, granted)| **granted > 0).map(|(scope, granted)| (scope.clone(), *granted)).collect();
-        let counted: BTreeMap<Key, i64> = self.fold.counters.iter().filter(|(key, _)| key.as_str().starts_with(Key::GRANTS)).map(|(key, value)| (key.clone(), *value)).collect();
+        let counted: BTreeMap<Key, i64> =
+            self.fold.counters.iter().filter(|(key, _)| key.as_str().starts_with(Key::GRANTS)).map(|(key, value)| (key.clone(), *value)).collect();
         let ours: BTreeMap<Key, i64> = granted.iter().map(|(scope, granted)| (Key::grant(scope), i64::try_from(*granted).unwrap_or(i64::MAX))).collect();
         self.expect(counted == ours, 6, || format!("grants are {counted:?}, counted again {ours:?}"));
         let held: BTreeMap<TargetKey, BatchId> = self.targets().filter_map(|target| target.lease.clone().map(|batch| (target.key.clone(), batch))).collect();
@@ -244,7 +261,9 @@ impl Checker {
             .items
             .values()
             .filter_map(|state| match state {
-                State::Cell(cell) => Some((cell.id.clone(), cell.at(crate::state::SeatAt::Ok).count() as u64, cell.at(crate::state::SeatAt::Bad).count() as u64)),
+                State::Cell(cell) => {
+                    Some((cell.id.clone(), cell.at(crate::state::SeatAt::Ok).count() as u64, cell.at(crate::state::SeatAt::Bad).count() as u64))
+                }
                 _ => None,
             })
             .collect();

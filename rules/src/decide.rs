@@ -4,7 +4,6 @@ use tidegate_events::action::Nudge;
 use tidegate_events::event::{Answer, Event};
 use tidegate_events::fact::InvocationStatus;
 
-
 use crate::desk::{Desk, Missing};
 use crate::{approval, batch, campaign, cell, lane, target};
 
@@ -123,4 +122,3 @@ fn answered(desk: &mut Desk<'_>, answer: &Answer) -> Result<Outcome, Missing> {
     }?;
     Ok(Outcome::Accepted)
 }
-

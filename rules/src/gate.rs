@@ -138,7 +138,11 @@ fn frozen(look: &Look<'_>) -> Answer {
         match look.organization.calendars.get(calendar) {
             Some((true, _)) => {}
             Some((false, _)) => return Answer::Hold(Hold::CalendarClosed { calendar: calendar.clone() }),
-            None => return Answer::Hold(Hold::NeedsPerson { what: format!("the state of change calendar `{calendar}` is not known: no event about it came in yet") }),
+            None => {
+                return Answer::Hold(Hold::NeedsPerson {
+                    what: format!("the state of change calendar `{calendar}` is not known: no event about it came in yet"),
+                });
+            }
         }
     }
     Answer::Pass

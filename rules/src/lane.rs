@@ -1,7 +1,7 @@
 //! What holds for a whole lane, or for everything: halts and resumes, the stop cord, change calendars.
 
 use jiff::Timestamp;
-use tidegate_events::action::{Nudge, NoticeKind};
+use tidegate_events::action::{NoticeKind, Nudge};
 use tidegate_events::id::{LaneId, PersonId, WaveId};
 use tidegate_events::{Action, Entry};
 

@@ -3,8 +3,8 @@
 //!
 //! [`decide`] is the product on one screen.
 
-pub mod approval;
 pub mod apply;
+pub mod approval;
 pub mod bake;
 pub mod batch;
 pub mod blast_radius;

@@ -146,10 +146,7 @@ impl Frame<'_> {
             let known = value.split_once('=').and_then(|(_, value)| self.counts.by_tag.get(value)).copied().unwrap_or(0);
             (Scope::Tag(value.clone()), known.max(1))
         }));
-        bases
-            .into_iter()
-            .filter_map(|(scope, base)| limit_of(self.policy, name, &scope, base).map(|limit| Limit { scope, limit, base }))
-            .collect()
+        bases.into_iter().filter_map(|(scope, base)| limit_of(self.policy, name, &scope, base).map(|limit| Limit { scope, limit, base })).collect()
     }
 
     /// Covers targets, document, parameters, limits as counts, patch set and policy.

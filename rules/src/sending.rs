@@ -43,7 +43,10 @@ pub fn parameters(step: RunStep, reboot_option: &str, snapshot: &SnapshotId) -> 
         RunStep::Reboot => "RebootIfNeeded",
         RunStep::Scan => "NoReboot",
     };
-    [("Operation", operation), ("RebootOption", reboot), ("SnapshotId", snapshot.as_str())].into_iter().map(|(key, value)| (key.to_owned(), vec![value.to_owned()])).collect()
+    [("Operation", operation), ("RebootOption", reboot), ("SnapshotId", snapshot.as_str())]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), vec![value.to_owned()]))
+        .collect()
 }
 
 /// Proof that a batch holds the leases of its targets for one send. Only [`start`] makes one.

@@ -18,7 +18,7 @@ pub const PAST_KEPT: usize = 8;
 
 /// Any stored item that is not a counter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// The organization.
     Organization(Organization),

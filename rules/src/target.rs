@@ -203,7 +203,12 @@ pub fn unreachable(desk: &Desk<'_>, why: &str, looks: u32) -> Standing {
 
 fn moved(desk: &mut Desk<'_>, key: &TargetKey, to: Standing, verdict: Option<Verdict>, why: &str) -> Result<(), Missing> {
     if let Standing::Quarantined { owner, why } = &to {
-        desk.ask(campaign::notice(tidegate_events::action::NoticeKind::Quarantined, &key.to_string(), format!("quarantined, {owner} must look: {why}"), desk.now()));
+        desk.ask(campaign::notice(
+            tidegate_events::action::NoticeKind::Quarantined,
+            &key.to_string(),
+            format!("quarantined, {owner} must look: {why}"),
+            desk.now(),
+        ));
     }
     desk.record(Entry::Moved { target: key.clone(), to, verdict, why: why.to_owned() })
 }

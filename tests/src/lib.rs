@@ -1,1 +1,3 @@
-//! .
+//! Doubt: what the tests share. The tests themselves are in `tests/`.
+
+pub mod binary;

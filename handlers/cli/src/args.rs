@@ -7,7 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Brings AWS fleets back to patch compliance: events in, waves gated and approved, instances patched, proof and evidence out.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, max_term_width = 110, arg_required_else_help = true, after_help = "Exit codes: 0 done; 1 done, but something needs a person; 2 wrong usage or input; 3 refused by a safety belt; 130 interrupted.\nData goes to stdout, everything else to stderr. Logs: TIDEGATE_LOG=info (or debug).")]
+#[command(
+    name = "tidegate",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done; 1 done, but something needs a person; 2 wrong usage or input; 3 refused by a safety belt; 130 interrupted.\nData goes to stdout, everything else to stderr. Logs: TIDEGATE_LOG=info (or debug)."
+)]
 pub struct Cli {
     /// Write logs as JSON lines to stderr.
     #[arg(long, global = true)]

@@ -256,7 +256,11 @@ impl Drive {
             .campaigns()
             .flat_map(|campaign| {
                 let open = settle::unanswered(campaign);
-                campaign.asked.iter().filter(move |asked| open.iter().any(|(subject, _)| *subject == asked.subject)).map(|asked| (asked.subject.clone(), asked.digest, asked.at))
+                campaign
+                    .asked
+                    .iter()
+                    .filter(move |asked| open.iter().any(|(subject, _)| *subject == asked.subject))
+                    .map(|asked| (asked.subject.clone(), asked.digest, asked.at))
             })
             .collect();
         let mut said = false;
@@ -289,9 +293,11 @@ impl Drive {
     fn campaigns(&self) -> impl Iterator<Item = &tidegate_rules::state::Campaign> {
         // Campaigns stand together in key order: no need to look at every item.
         let from = tidegate_rules::Key::from_text(tidegate_rules::Key::CAMPAIGNS);
-        self.checker.fold().items.range(from..).take_while(|(key, _)| key.as_str().starts_with(tidegate_rules::Key::CAMPAIGNS)).filter_map(|(_, state)| match state {
-            State::Campaign(campaign) => Some(campaign.as_ref()),
-            _ => None,
+        self.checker.fold().items.range(from..).take_while(|(key, _)| key.as_str().starts_with(tidegate_rules::Key::CAMPAIGNS)).filter_map(|(_, state)| {
+            match state {
+                State::Campaign(campaign) => Some(campaign.as_ref()),
+                _ => None,
+            }
         })
     }
 

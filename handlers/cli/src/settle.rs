@@ -100,7 +100,12 @@ fn look_at_campaign(campaign: &Campaign, rest: &mut Rest) {
 
 /// What is asked for and not yet said yes to by enough people.
 pub fn unanswered(campaign: &Campaign) -> Vec<(Subject, Digest)> {
-    campaign.asked.iter().filter(|asked| approvers(campaign, &asked.subject, &asked.digest).len() < asked.need as usize).map(|asked| (asked.subject.clone(), asked.digest)).collect()
+    campaign
+        .asked
+        .iter()
+        .filter(|asked| approvers(campaign, &asked.subject, &asked.digest).len() < asked.need as usize)
+        .map(|asked| (asked.subject.clone(), asked.digest))
+        .collect()
 }
 
 /// Who said yes to this digest.

@@ -62,7 +62,12 @@ impl MemoryStore {
 
     pub(crate) fn page_counts(&self, prefix: &str) -> Result<Vec<(Key, i64)>, StoreError> {
         let inner = self.inner();
-        Ok(inner.counters.range(Key::from_text(prefix)..).take_while(|(key, _)| key.as_str().starts_with(prefix)).map(|(key, value)| (key.clone(), *value)).collect())
+        Ok(inner
+            .counters
+            .range(Key::from_text(prefix)..)
+            .take_while(|(key, _)| key.as_str().starts_with(prefix))
+            .map(|(key, value)| (key.clone(), *value))
+            .collect())
     }
 
     pub(crate) fn write(&self, commit: &Commit) -> Result<(), StoreError> {
@@ -141,8 +146,9 @@ impl MemoryStore {
     }
 
     pub(crate) fn lines_after(&self, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let skip = usize::try_from(after).unwrap_or(usize::MAX);
-        Ok((1u64..).zip(&self.inner().lines).skip(skip).take(limit).map(|(position, bytes)| (position, bytes.clone())).collect())
+        let inner = self.inner();
+        let new = inner.lines.get(usize::try_from(after).unwrap_or(usize::MAX)..).unwrap_or_default();
+        Ok((after + 1..).zip(new).take(limit).map(|(position, bytes)| (position, bytes.clone())).collect())
     }
 
     pub(crate) fn lines_of(&self, stream: &Key) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {

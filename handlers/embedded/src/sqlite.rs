@@ -150,7 +150,9 @@ impl SqliteStore {
             .prepare_cached("SELECT key, version, body, seq, head FROM item WHERE key >= ?1 AND key > ?2 AND key < ?3 ORDER BY key LIMIT ?4")
             .map_err(failed)?;
         let after = after.map_or("", Key::as_str);
-        let rows = statement.query_map(params![prefix, after, end_of(prefix), bounded(limit)], |row| Ok((Key::from_text(row.get::<_, String>(0)?), stored(row, 1)?))).map_err(failed)?;
+        let rows = statement
+            .query_map(params![prefix, after, end_of(prefix), bounded(limit)], |row| Ok((Key::from_text(row.get::<_, String>(0)?), stored(row, 1)?)))
+            .map_err(failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
@@ -248,7 +250,9 @@ fn write_all(connection: &mut Connection, commit: &Commit) -> Result<(), StoreEr
                 return Err(StoreError::Conflict(key.clone()));
             }
         }
-        let mut count = transaction.prepare_cached("INSERT INTO counter (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = value + ?2 RETURNING value").map_err(failed)?;
+        let mut count = transaction
+            .prepare_cached("INSERT INTO counter (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = value + ?2 RETURNING value")
+            .map_err(failed)?;
         for (key, add) in &commit.adds {
             let value: i64 = count.query_row(params![key.as_str(), add.delta], |row| row.get(0)).map_err(failed)?;
             if add.max.is_some_and(|max| value > max) {
@@ -261,14 +265,17 @@ fn write_all(connection: &mut Connection, commit: &Commit) -> Result<(), StoreEr
         for item in &commit.puts {
             let version = i64::try_from(item.expect).unwrap_or(i64::MAX).saturating_add(1);
             let due_at = item.due_at.map(due_micros);
-            put.execute(params![item.key.as_str(), version, item.body, due_at, i64::try_from(item.seq).unwrap_or(i64::MAX), item.head.as_bytes().as_slice()]).map_err(failed)?;
+            put.execute(params![item.key.as_str(), version, item.body, due_at, i64::try_from(item.seq).unwrap_or(i64::MAX), item.head.as_bytes().as_slice()])
+                .map_err(failed)?;
         }
         let mut line = transaction.prepare_cached("INSERT INTO line (stream, seq, at, bytes) VALUES (?1, ?2, ?3, ?4)").map_err(failed)?;
         for new in &commit.lines {
             let inserted = line.execute(params![new.stream.as_str(), i64::try_from(new.seq).unwrap_or(i64::MAX), commit.at.as_microsecond(), new.bytes]);
             match inserted {
                 Ok(_) => {}
-                Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => return Err(StoreError::Conflict(new.stream.clone())),
+                Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                    return Err(StoreError::Conflict(new.stream.clone()));
+                }
                 Err(error) => return Err(failed(error)),
             }
         }
@@ -287,7 +294,12 @@ fn write_all(connection: &mut Connection, commit: &Commit) -> Result<(), StoreEr
 
 fn stored(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Stored> {
     let head: [u8; 32] = row.get(from + 3)?;
-    Ok(Stored { version: row.get::<_, i64>(from)?.unsigned_abs(), body: row.get(from + 1)?, seq: row.get::<_, i64>(from + 2)?.unsigned_abs(), head: Digest::from_bytes(head) })
+    Ok(Stored {
+        version: row.get::<_, i64>(from)?.unsigned_abs(),
+        body: row.get(from + 1)?,
+        seq: row.get::<_, i64>(from + 2)?.unsigned_abs(),
+        head: Digest::from_bytes(head),
+    })
 }
 
 /// The first text after everything that starts with `prefix`.

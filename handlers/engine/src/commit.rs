@@ -77,7 +77,8 @@ impl Working {
         let mut puts = Vec::with_capacity(items.len());
         for (key, state) in &items {
             let stored = self.stored.get(key);
-            let (seq, head) = heads.get(key).copied().unwrap_or_else(|| stored.map_or((0, tidegate_events::id::Digest::default()), |stored| (stored.seq, stored.head)));
+            let (seq, head) =
+                heads.get(key).copied().unwrap_or_else(|| stored.map_or((0, tidegate_events::id::Digest::default()), |stored| (stored.seq, stored.head)));
             let body = serde_json::to_vec(state).map_err(|error| EngineError::Damaged(error.to_string()))?;
             puts.push(Put { key: key.clone(), expect: stored.map_or(0, |stored| stored.version), body, due_at: state.due_at(), seq, head });
         }

@@ -74,7 +74,12 @@ impl<S: Store, C: Cloud> Engine<S, C> {
     ///
     /// # Errors
     /// As for [`Engine::handle`].
-    pub async fn transact<T>(&self, what: &(impl std::fmt::Display + Sync), now: Timestamp, decision: impl Fn(&mut Desk<'_>) -> Result<T, Missing> + Sync) -> Result<(T, Vec<Action>), EngineError>
+    pub async fn transact<T>(
+        &self,
+        what: &(impl std::fmt::Display + Sync),
+        now: Timestamp,
+        decision: impl Fn(&mut Desk<'_>) -> Result<T, Missing> + Sync,
+    ) -> Result<(T, Vec<Action>), EngineError>
     where
         T: Send,
     {
@@ -106,7 +111,12 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         Ok(self.decide_on(&mut working, now, &decision).await?.0)
     }
 
-    async fn decide_on<T>(&self, working: &mut Working, now: Timestamp, decision: &(impl Fn(&mut Desk<'_>) -> Result<T, Missing> + Sync)) -> Result<(T, tidegate_rules::desk::Decided), EngineError>
+    async fn decide_on<T>(
+        &self,
+        working: &mut Working,
+        now: Timestamp,
+        decision: &(impl Fn(&mut Desk<'_>) -> Result<T, Missing> + Sync),
+    ) -> Result<(T, tidegate_rules::desk::Decided), EngineError>
     where
         T: Send,
     {

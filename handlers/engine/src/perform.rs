@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use tidegate_events::Action;
 use tidegate_events::action::Nudge;
 use tidegate_events::entry::RunStep;
 use tidegate_events::event::{Answer, Event, RosterMember};
 use tidegate_events::fact::Fact;
 use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, InstanceId, Region, WaveId};
-use tidegate_events::Action;
 use tidegate_rules::desk::later;
 use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX, Counts};
 use tidegate_rules::state::{BatchPhase, Chunk, RosterEntry};
@@ -81,7 +81,11 @@ impl<S: Store, C: Cloud> Engine<S, C> {
     async fn list_all(&self, prefix: &str, mut each: impl FnMut(State) + Send) -> Result<(), EngineError> {
         let mut after: Option<Key> = None;
         loop {
-            let page = self.store().list(prefix, after.as_ref(), PAGE).await.map_err(|source| EngineError::Store { what: format!("a listing of `{prefix}`"), source })?;
+            let page = self
+                .store()
+                .list(prefix, after.as_ref(), PAGE)
+                .await
+                .map_err(|source| EngineError::Store { what: format!("a listing of `{prefix}`"), source })?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(last.clone());
             for (key, stored) in page {
@@ -134,7 +138,15 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         Ok(actions)
     }
 
-    async fn describe(&self, campaign: &CampaignId, account: AccountId, region: &Region, chunk: u32, members: &[RosterMember], now: Timestamp) -> Result<Vec<Action>, EngineError> {
+    async fn describe(
+        &self,
+        campaign: &CampaignId,
+        account: AccountId,
+        region: &Region,
+        chunk: u32,
+        members: &[RosterMember],
+        now: Timestamp,
+    ) -> Result<Vec<Action>, EngineError> {
         let instances: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
         let spoke = Spoke { account, region: region.clone() };
         // Doubt is no: an exemption by organizational unit must not be missed. The campaign asks again in minutes.

@@ -87,7 +87,13 @@ pub trait Cloud: Send + Sync {
     /// `ssm:SendCommand`, sent at most once: no retry below this line.
     fn send(&self, request: &SendRequest) -> impl Future<Output = SendOutcome> + Send;
     /// `ssm:ListCommands` over a span of time for one document, all pages or an error.
-    fn list_commands(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> impl Future<Output = Result<Vec<CommandSeen>, SpokeFault>> + Send;
+    fn list_commands(
+        &self,
+        spoke: &Spoke,
+        document: &str,
+        after: Timestamp,
+        before: Timestamp,
+    ) -> impl Future<Output = Result<Vec<CommandSeen>, SpokeFault>> + Send;
     /// `ssm:ListCommandInvocations` of one command; eventually consistent.
     fn invocations(&self, spoke: &Spoke, command: &CommandId) -> impl Future<Output = Result<Vec<Invocation>, SpokeFault>> + Send;
     /// `ssm:CancelCommand`.

@@ -100,7 +100,8 @@ impl Commit {
         if total > COMMIT_BYTES_MAX {
             return too_large(format!("{total} bytes in one transaction, at most {COMMIT_BYTES_MAX}"));
         }
-        let mut keys: Vec<&Key> = self.puts.iter().map(|put| &put.key).chain(self.unchanged.iter().map(|(key, _)| key)).chain(self.adds.iter().map(|(key, _)| key)).collect();
+        let mut keys: Vec<&Key> =
+            self.puts.iter().map(|put| &put.key).chain(self.unchanged.iter().map(|(key, _)| key)).chain(self.adds.iter().map(|(key, _)| key)).collect();
         keys.sort();
         match keys.windows(2).find(|pair| pair.first() == pair.last()) {
             Some(pair) => too_large(format!("`{}` stands twice in one transaction", pair.first().map_or("", |key| key.as_str()))),

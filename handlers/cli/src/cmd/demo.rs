@@ -113,7 +113,9 @@ fn person(name: &str) -> Result<PersonId, Failure> {
 
 /// Asks for two names: four eyes are the default.
 fn ask_at_terminal(subject: &tidegate_events::event::Subject, digest: &str) -> Result<Vec<PersonId>, Failure> {
-    screen::tell(&format!("\n{WARN}Campaign {subject} asks for two approvals of digest {digest}.{WARN:#} It covers its targets, the document, the patch set and the limits."));
+    screen::tell(&format!(
+        "\n{WARN}Campaign {subject} asks for two approvals of digest {digest}.{WARN:#} It covers its targets, the document, the patch set and the limits."
+    ));
     let mut people: Vec<PersonId> = Vec::new();
     while people.len() < 2 {
         let which = if people.is_empty() { "First" } else { "Second" };
@@ -124,7 +126,9 @@ fn ask_at_terminal(subject: &tidegate_events::event::Subject, digest: &str) -> R
         let read = std::io::stdin().lock().read_line(&mut line).map_err(|error| Failure::machine("the terminal can't be read", &error))?;
         let name = line.trim();
         if read == 0 || name.is_empty() {
-            return Err(Failure::Person("nobody approved, so nothing was patched. That is what the gate is for; `tidegate demo --yes` approves by itself".into()));
+            return Err(Failure::Person(
+                "nobody approved, so nothing was patched. That is what the gate is for; `tidegate demo --yes` approves by itself".into(),
+            ));
         }
         match name.parse::<PersonId>() {
             Ok(person) if people.contains(&person) => screen::tell("that is the same person: the policy wants four eyes"),
@@ -142,7 +146,9 @@ fn fresh_store(dir: &Path) -> Result<SqliteStore, Failure> {
     if path.exists() {
         match SqliteStore::open_existing(&path) {
             Ok(store) => drop(store),
-            Err(OpenError::Foreign(path)) => return Err(Failure::Usage(format!("`{}` is not a Tidegate store: choose another folder with --out", path.display()))),
+            Err(OpenError::Foreign(path)) => {
+                return Err(Failure::Usage(format!("`{}` is not a Tidegate store: choose another folder with --out", path.display())));
+            }
             Err(error) => return Err(error.into()),
         }
         for suffix in ["", "-wal", "-shm"] {
@@ -270,7 +276,10 @@ impl Teller {
             Entry::CampaignOpened { campaign, close_at, .. } => self.tell(at, &format!("campaign {campaign} opens and collects until {}", clock(*close_at))),
             Entry::CampaignClosed { campaign, waves, digest, .. } => {
                 let waves: Vec<String> = waves.iter().map(|wave| format!("{} {}", wave.name, wave.targets)).collect();
-                self.tell(at, &format!("campaign {campaign} closes after {} findings; waves: {}; digest {}", self.tallied.findings, waves.join(", "), digest.short()));
+                self.tell(
+                    at,
+                    &format!("campaign {campaign} closes after {} findings; waves: {}; digest {}", self.tallied.findings, waves.join(", "), digest.short()),
+                );
                 self.pause();
             }
             Entry::ApprovalTaken(approval) => self.tell(at, &format!("{GOOD}{} says yes{GOOD:#} to digest {}", approval.by, approval.digest.short())),
@@ -281,7 +290,9 @@ impl Teller {
                 self.tell(at, &format!("wave {wave} has ended, {ok} patched, {bad} not; it bakes until {}", clock(*until)));
                 self.pause();
             }
-            Entry::WaveProven { wave } => self.tell(at, &format!("{GOOD}wave {wave} is proven{GOOD:#}; AWS Config has confirmed {} so far", self.tallied.confirmed)),
+            Entry::WaveProven { wave } => {
+                self.tell(at, &format!("{GOOD}wave {wave} is proven{GOOD:#}; AWS Config has confirmed {} so far", self.tallied.confirmed))
+            }
             Entry::LaneHalted { why, .. } => {
                 self.verdicts(at);
                 self.tell(at, &format!("{BAD}the lane halts{BAD:#}: {why}"));
@@ -292,7 +303,8 @@ impl Teller {
     }
 
     fn verdicts(&mut self, at: Timestamp) {
-        let verdicts: Vec<String> = std::mem::take(&mut self.tallied.verdicts).iter().map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
+        let verdicts: Vec<String> =
+            std::mem::take(&mut self.tallied.verdicts).iter().map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
         if !verdicts.is_empty() {
             self.tell(at, &format!("scans judged: {}", verdicts.join(", ")));
         }

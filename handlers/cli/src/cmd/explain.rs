@@ -59,7 +59,11 @@ pub async fn run(args: &ExplainArgs) -> Result<u8, Failure> {
         return Err(Failure::Usage(format!("nothing is known of `{key}`: no event named it, or it was always compliant")));
     };
     let explanation = explain(&store, target).await?;
-    if args.json { screen::print_json(&explanation)? } else { screen::print(&words(&explanation))? }
+    if args.json {
+        screen::print_json(&explanation)?
+    } else {
+        screen::print(&words(&explanation))?
+    }
     Ok(0)
 }
 
@@ -136,13 +140,18 @@ async fn explain(store: &impl Store, target: &Target) -> Result<Explanation, Fai
 async fn cells_of(store: &impl Store, wave: &WaveId, target: &Target) -> Result<Vec<Key>, Failure> {
     let prefix = format!("{}{}/{}/", Key::cells_of(wave), target.key.account, target.key.region);
     let cells = status::load(store, &[prefix.as_str()]).await?.items;
-    Ok(cells.into_iter().filter(|(_, state)| matches!(state, State::Cell(cell) if cell.members.iter().any(|seat| seat.member.instance == target.key.instance))).map(|(key, _)| key).collect())
+    Ok(cells
+        .into_iter()
+        .filter(|(_, state)| matches!(state, State::Cell(cell) if cell.members.iter().any(|seat| seat.member.instance == target.key.instance)))
+        .map(|(key, _)| key)
+        .collect())
 }
 
 /// The wave that an entry puts the target into.
 fn wave_of(entry: &Entry, target: &TargetKey) -> Option<WaveId> {
     let holds = |cell: &CellId, members: &[tidegate_events::entry::CellMember]| {
-        (cell.account == target.account && cell.region == target.region && members.iter().any(|member| member.instance == target.instance)).then(|| cell.wave.clone())
+        (cell.account == target.account && cell.region == target.region && members.iter().any(|member| member.instance == target.instance))
+            .then(|| cell.wave.clone())
     };
     match entry {
         Entry::CellCut { cell, members, .. } => holds(cell, members),
@@ -153,7 +162,9 @@ fn wave_of(entry: &Entry, target: &TargetKey) -> Option<WaveId> {
 /// Whether an entry of a wave is about a wave of this target, or one before it that it had to wait for.
 fn concerns(entry: &Entry, mine: &BTreeSet<WaveId>) -> bool {
     let wave = match entry {
-        Entry::WaveSealing { wave } | Entry::WaveSealed { wave, .. } | Entry::WaveRenewed { wave, .. } | Entry::Held { wave, .. } => return mine.contains(wave),
+        Entry::WaveSealing { wave } | Entry::WaveSealed { wave, .. } | Entry::WaveRenewed { wave, .. } | Entry::Held { wave, .. } => {
+            return mine.contains(wave);
+        }
         Entry::WaveOpened { wave, .. } | Entry::WaveBaking { wave, .. } | Entry::WaveProven { wave } => wave,
         _ => return true,
     };
@@ -191,7 +202,9 @@ async fn because(store: &impl Store, target: &Target, campaigns: &[Campaign], mi
         }),
         Standing::Exempt { until, owner, reason } => because.push(format!("{owner} has exempted it until {until}: {reason}")),
         Standing::Quarantined { owner, why } => because.push(format!("{owner} must look: {why}")),
-        Standing::Unreachable { why, look_at, .. } => because.push(if *look_at == Timestamp::MAX { why.clone() } else { format!("{why}; it is looked at again at {look_at}") }),
+        Standing::Unreachable { why, look_at, .. } => {
+            because.push(if *look_at == Timestamp::MAX { why.clone() } else { format!("{why}; it is looked at again at {look_at}") })
+        }
         Standing::Unmanaged { why } => because.push(why.clone()),
         Standing::Gone => because.push("EC2 says that it is terminated".to_owned()),
     }

@@ -64,7 +64,8 @@ pub fn run(args: &PolicyArgs) -> Result<u8, Failure> {
         PolicyCommand::Check(file) => (file, false),
         PolicyCommand::Explain(file) => (file, true),
         PolicyCommand::Show { name } => {
-            let text = policy::builtin(name).ok_or_else(|| Failure::Usage(format!("`{name}` does not come with Tidegate: expected one of {}", policy::BUILTIN_NAMES.join(", "))))?;
+            let text = policy::builtin(name)
+                .ok_or_else(|| Failure::Usage(format!("`{name}` does not come with Tidegate: expected one of {}", policy::BUILTIN_NAMES.join(", "))))?;
             screen::print(text)?;
             return Ok(0);
         }

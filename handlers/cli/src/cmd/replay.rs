@@ -66,7 +66,11 @@ pub async fn run(args: &ReplayArgs) -> Result<u8, Failure> {
 /// # Errors
 /// When stdout can't be written.
 pub fn report(summary: &Summary, rest: &Rest, json: bool) -> Result<u8, Failure> {
-    if json { screen::print_json(summary)? } else { screen::print(&crate::cmd::status::text(summary))? }
+    if json {
+        screen::print_json(summary)?
+    } else {
+        screen::print(&crate::cmd::status::text(summary))?
+    }
     if !json {
         for (lane, why) in &rest.halted {
             screen::warn(&format!("lane `{lane}` is halted: {why}"));

@@ -198,7 +198,9 @@ fn learn(service: &Service, reads: &[Read]) -> Result<(), Failure> {
     let mut targets: BTreeMap<TargetKey, bool> = BTreeMap::new();
     for read in reads {
         match &read.parsed {
-            Parsed::Event { event: Event::Finding { target, fact }, .. } => *targets.entry(target.clone()).or_default() |= fact.compliance == Compliance::NonCompliant,
+            Parsed::Event { event: Event::Finding { target, fact }, .. } => {
+                *targets.entry(target.clone()).or_default() |= fact.compliance == Compliance::NonCompliant
+            }
             Parsed::Event { event: Event::InstanceChanged { target, .. }, .. } => {
                 targets.entry(target.clone()).or_default();
             }

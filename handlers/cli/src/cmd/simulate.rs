@@ -55,8 +55,8 @@ pub async fn run(args: &SimulateArgs) -> Result<u8, Failure> {
         }
         Some(name) => {
             let found = SCENARIOS.iter().find(|(known, ..)| *known == name);
-            let (_, _, accounts, regions, instances, faults) =
-                found.ok_or_else(|| Failure::Usage(format!("scenario `{name}` is not known: expected one of {}", SCENARIOS.map(|(name, ..)| name).join(", "))))?;
+            let (_, _, accounts, regions, instances, faults) = found
+                .ok_or_else(|| Failure::Usage(format!("scenario `{name}` is not known: expected one of {}", SCENARIOS.map(|(name, ..)| name).join(", "))))?;
             (*accounts, *regions, *instances, *faults)
         }
     };

@@ -79,7 +79,8 @@ pub async fn load(store: &impl Store, prefixes: &[&str]) -> Result<Fold, Failure
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for (key, stored) in page {
-                let state: State = serde_json::from_slice(&stored.body).map_err(|error| Failure::machine(format!("`{key}` in the store is damaged"), &error))?;
+                let state: State =
+                    serde_json::from_slice(&stored.body).map_err(|error| Failure::machine(format!("`{key}` in the store is damaged"), &error))?;
                 fold.items.insert(key, state);
             }
         }
@@ -116,16 +117,24 @@ pub fn of(fold: &Fold) -> Status {
         }),
         _ => None,
     });
-    let awaiting = summary::campaigns_of(fold).filter(|campaign| !matches!(campaign.phase, tidegate_rules::state::CampaignPhase::Ended { .. })).flat_map(|campaign| {
-        settle::unanswered(campaign).into_iter().map(move |(subject, digest)| Awaiting {
-            have: u32::try_from(settle::approvers(campaign, &subject, &digest).len()).unwrap_or(u32::MAX),
-            need: campaign.asked.iter().find(|asked| asked.subject == subject).map_or(0, |asked| asked.need),
-            subject: subject.to_string(),
-            digest: digest.to_string(),
-        })
-    });
+    let awaiting =
+        summary::campaigns_of(fold).filter(|campaign| !matches!(campaign.phase, tidegate_rules::state::CampaignPhase::Ended { .. })).flat_map(|campaign| {
+            settle::unanswered(campaign).into_iter().map(move |(subject, digest)| Awaiting {
+                have: u32::try_from(settle::approvers(campaign, &subject, &digest).len()).unwrap_or(u32::MAX),
+                need: campaign.asked.iter().find(|asked| asked.subject == subject).map_or(0, |asked| asked.need),
+                subject: subject.to_string(),
+                digest: digest.to_string(),
+            })
+        });
     let (targets, verdicts) = summary::targets(fold, &[]);
-    Status { schema: "tidegate.status/1".into(), lanes: lanes.collect(), campaigns: summary::campaigns(fold), awaiting_approval: awaiting.collect(), targets, verdicts }
+    Status {
+        schema: "tidegate.status/1".into(),
+        lanes: lanes.collect(),
+        campaigns: summary::campaigns(fold),
+        awaiting_approval: awaiting.collect(),
+        targets,
+        verdicts,
+    }
 }
 
 fn words(status: &Status) -> String {
@@ -142,7 +151,14 @@ fn words(status: &Status) -> String {
     campaigns(&mut text, &status.campaigns);
     for awaiting in &status.awaiting_approval {
         let digest: String = awaiting.digest.chars().take(12).collect();
-        line!(text, "{WARN}{} awaits approval{WARN:#} ({} of {}): tidegate approve {} --digest {digest}", awaiting.subject, awaiting.have, awaiting.need, awaiting.subject);
+        line!(
+            text,
+            "{WARN}{} awaits approval{WARN:#} ({} of {}): tidegate approve {} --digest {digest}",
+            awaiting.subject,
+            awaiting.have,
+            awaiting.need,
+            awaiting.subject
+        );
     }
     states(&mut text, &status.targets, &status.verdicts);
     text
@@ -155,7 +171,12 @@ pub fn text(summary: &Summary) -> String {
     line!(
         text,
         "{HEAD}events{HEAD:#}    {} read: {} accepted, {} duplicate, {} stale, {} ignored, {} rejected",
-        events.read, events.accepted, events.duplicate, events.stale, events.ignored, events.rejected
+        events.read,
+        events.accepted,
+        events.duplicate,
+        events.stale,
+        events.ignored,
+        events.rejected
     );
     for refused in summary.refused.iter().take(20) {
         line!(text, "          {DIM}{}[{}] {}:{DIM:#} {}", refused.source, refused.index, refused.outcome, refused.reason);
