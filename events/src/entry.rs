@@ -318,6 +318,13 @@ pub enum Entry {
         /// Into how many doors its roster is spread.
         doors: u16,
     },
+    /// A campaign goes on collecting, since another of its lane waits already.
+    CollectingOn {
+        /// The campaign.
+        campaign: CampaignId,
+        /// When it closes now.
+        close_at: Timestamp,
+    },
     /// A campaign stopped taking members.
     CampaignClosing {
         /// The campaign.

@@ -96,6 +96,8 @@ pub enum Hold {
         /// When the next window opens, where there is one.
         opens_at: Option<Timestamp>,
     },
+    /// The pinned patch set is older than it lives; a new one is pinned, watched and asked for.
+    PatchSetExpired,
     /// The health check said no.
     Unhealthy {
         /// What it said.
@@ -158,6 +160,7 @@ impl Hold {
             Self::Baking { .. } => "baking",
             Self::WindowClosed { .. } => "window_closed",
             Self::TooLateInWindow { .. } => "too_late_in_window",
+            Self::PatchSetExpired => "patch_set_expired",
             Self::Unhealthy { .. } => "unhealthy",
             Self::HealthInconclusive { .. } => "health_inconclusive",
             Self::AwaitingApproval { .. } => "awaiting_approval",
@@ -211,6 +214,7 @@ impl fmt::Display for Hold {
                 write!(f, "too late to start before the cutoff at {cutoff_at}; the next window opens at {at}")
             }
             Self::TooLateInWindow { cutoff_at, opens_at: None } => write!(f, "too late to start before the cutoff at {cutoff_at}, and no window follows"),
+            Self::PatchSetExpired => f.write_str("the pinned patch set is older than it lives; a new one is pinned, watched and asked for"),
             Self::Unhealthy { why } => write!(f, "the health check says no: {why}"),
             Self::HealthInconclusive { why } => write!(f, "the health check could not say: {why}; a person must look"),
             Self::AwaitingApproval { digest, have, need } => write!(f, "{have} of {need} approvals for digest {}", digest.short()),

@@ -71,6 +71,7 @@ pub fn home(entry: &Entry) -> Key {
         Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } => Key::target(target),
         Entry::PolicyPinned { digest, .. } => Key::policy(digest),
         Entry::CampaignOpened { campaign, .. }
+        | Entry::CollectingOn { campaign, .. }
         | Entry::CampaignClosing { campaign }
         | Entry::RosterListed { campaign, .. }
         | Entry::CampaignClosed { campaign, .. }
@@ -157,6 +158,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             };
             book.put(Key::campaign(campaign), State::Campaign(Box::new(opened)))?;
         }
+        Entry::CollectingOn { campaign, close_at } => campaign_mut(book, campaign)?.phase = CampaignPhase::Collecting { close_at: *close_at },
         Entry::CampaignClosing { campaign } => {
             campaign_mut(book, campaign)?.phase = CampaignPhase::Closing { since: at, chunks: None };
             let lane = lane_mut(book, &campaign.lane)?;
@@ -248,6 +250,8 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             let campaign = campaign_mut(book, &wave.campaign)?;
             campaign.pin = Some(Pin { snapshot: snapshot.clone(), used_at: None });
             let wave = wave_mut(campaign, wave)?;
+            // An open wave goes back to its gates; what was sent goes on to its proof.
+            wave.stage = WaveStage::Sealed;
             wave.renewed_until = Some(*bakes_until);
             wave.pin = Some(tidegate_events::entry::PinStrength::None);
         }

@@ -86,9 +86,8 @@ pub fn take(desk: &mut Desk<'_>, approval: &Approval) -> Result<Outcome, Missing
     }
     let same = |word: &&Approval| word.by == approval.by && word.subject == approval.subject && word.digest == approval.digest;
     match (campaign.words.iter().rev().find(same).map(|word| (word.word, word.at)), approval.word) {
-        (Some((word, at)), new) if word == new && (word != Word::Approve || secs_between(at, approval.at) < i64::from(policy.approval.expires_secs)) => {
-            return Ok(Outcome::Duplicate);
-        }
+        // The same word again counts anew only where it was asked for anew.
+        (Some((word, at)), new) if word == new && (at >= asked.at || at == approval.at) => return Ok(Outcome::Duplicate),
         (Some((_, at)), _) if at > approval.at => return Ok(Outcome::Stale { why: "a later word of the same person is known".into() }),
         (None, Word::Revoke) => {
             return Ok(Outcome::rejected(format!("`{}` has not approved `{}`: there is nothing to take back", approval.by, approval.subject)));

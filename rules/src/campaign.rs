@@ -100,7 +100,11 @@ pub fn advance(desk: &mut Desk<'_>, id: &CampaignId) -> Result<(), Missing> {
 
 fn close(desk: &mut Desk<'_>, id: &CampaignId) -> Result<(), Missing> {
     let doors: Vec<Key> = (0..DOORS).map(|door| Key::door(id, door)).collect();
-    desk.lane(&id.lane)?;
+    // One campaign may wait closed, so that people can approve it ahead of its turn; more would only be asked for in vain.
+    if !desk.lane(&id.lane)?.waiting.is_empty() {
+        let close_at = desk.after(i64::from(desk.policy().collect.gather_secs).max(60));
+        return desk.record(Entry::CollectingOn { campaign: id.clone(), close_at });
+    }
     desk.need(&doors)?;
     desk.record(Entry::CampaignClosing { campaign: id.clone() })?;
     desk.ask(Action::ListRoster(id.clone()));
@@ -360,14 +364,29 @@ fn ask_for_wave(desk: &mut Desk<'_>, id: &WaveId) -> Result<(), Missing> {
     Ok(())
 }
 
+/// Approvals that were given have expired before the wave's turn came: they are asked for anew.
+fn ask_again(desk: &mut Desk<'_>, id: &WaveId) -> Result<(), Missing> {
+    let Some(campaign) = desk.campaign(&id.campaign)?.cloned() else { return Ok(()) };
+    let policy = desk.effective(&campaign.policy)?;
+    let Some(wave) = campaign.wave(id.index) else { return Ok(()) };
+    let (subject, digest) = approval::subject(policy, &campaign, id, wave);
+    let asked_at = campaign.asked.iter().find(|asked| asked.subject == subject && asked.digest == digest).map(|asked| asked.at);
+    let expired = asked_at.is_none_or(|at| secs_between(at, desk.now()) >= i64::from(policy.approval.expires_secs));
+    if expired {
+        let need = policy.approvals_needed();
+        desk.ask(notice(NoticeKind::ApprovalAsked, &subject.to_string(), format!("{need} approvals are asked for again: those that were given have expired"), desk.now()));
+        desk.record(Entry::ApprovalAsked { subject, digest, need })?;
+    }
+    Ok(())
+}
+
 /// A sealed wave is at its gates.
 fn try_open(desk: &mut Desk<'_>, campaign: &Campaign, id: &WaveId) -> Result<bool, Missing> {
     if bake::tallied(desk, id)?.kept == 0 {
         desk.record(Entry::WaveProven { wave: id.clone() })?;
         return next_wave(desk, campaign, id);
     }
-    let died = campaign.pin.as_ref().is_none_or(|pin| pin::strength(pin, desk.now(), false) == PinStrength::None);
-    if died {
+    if campaign.pin.as_ref().is_none_or(|pin| pin::is_dead(pin, desk.now())) {
         renew(desk, campaign, id)?;
     }
     match gate::clear_wave(desk, id)? {
@@ -377,7 +396,12 @@ fn try_open(desk: &mut Desk<'_>, campaign: &Campaign, id: &WaveId) -> Result<boo
             desk.ask(Action::NudgeCells(id.clone()));
             desk.ask(notice(NoticeKind::WaveOpened, &id.to_string(), format!("wave `{name}` passed every gate"), desk.now()));
         }
-        Err(holds) => held(desk, campaign, id, holds)?,
+        Err(holds) => {
+            if holds.iter().any(|hold| matches!(hold, Hold::AwaitingApproval { .. })) {
+                ask_again(desk, id)?;
+            }
+            held(desk, campaign, id, holds)?;
+        }
     }
     Ok(false)
 }
@@ -400,6 +424,11 @@ fn watch(desk: &mut Desk<'_>, policy: &Policy, campaign: &Campaign, id: &WaveId)
     {
         lane::halt(desk, id, &why)?;
         held(desk, campaign, id, vec![Hold::LaneHalted { why }])?;
+    }
+    if campaign.pin.as_ref().is_none_or(|pin| pin::is_dead(pin, desk.now())) && tally.done < u64::from(wave.cells) {
+        // The wave took longer than its patch set lives: whoever has not started waits for the new one at the gates.
+        renew(desk, campaign, id)?;
+        return Ok(true);
     }
     if tally.done >= u64::from(wave.cells) {
         let until = desk.after(bake::bake_secs(policy, &wave.name));

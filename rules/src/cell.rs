@@ -113,6 +113,9 @@ fn plan(desk: &mut Desk<'_>, campaign: &Campaign, cell: &Cell) -> Result<(), Mis
         _ => return Ok(()),
     };
     if let Err(holds) = gate::clear_wave(desk, &cell.id.wave)? {
+        if holds.contains(&Hold::PatchSetExpired) {
+            desk.ask(Action::Nudge(Nudge::Campaign(campaign.id.clone())));
+        }
         return hold(desk, &cell.id, holds.into_iter().next().unwrap_or(Hold::Doubt { what: "a gate said no".into() }));
     }
     let platform = members.first().map(|member| member.platform);

@@ -10,7 +10,7 @@ use crate::desk::{Desk, Missing, later};
 use crate::policy::Policy;
 use crate::state::{Campaign, CampaignPhase, Lane, Organization, Wave, WaveStage};
 use crate::window::{self, Opening};
-use crate::{approval, freeze};
+use crate::{approval, freeze, pin};
 
 /// What a gate answers. `Fail` is a no that waiting will not change: a person must decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,9 +202,7 @@ fn cutoff(look: &Look<'_>) -> Option<Timestamp> {
 
 fn patch_set(look: &Look<'_>) -> Answer {
     match &look.campaign.pin {
-        Some(pin) if crate::pin::strength(pin, look.now, false) == tidegate_events::entry::PinStrength::None => {
-            Answer::Hold(Hold::Doubt { what: "the pinned patch set is older than it lives; a new one is about to be pinned".into() })
-        }
+        Some(pin) if pin::is_dead(pin, look.now) => Answer::Hold(Hold::PatchSetExpired),
         Some(_) => Answer::Pass,
         None => Answer::Hold(Hold::Doubt { what: "no patch set is pinned".into() }),
     }

@@ -17,6 +17,11 @@ pub fn snapshot(campaign: &CampaignId, digest: &Digest, nth: u16) -> SnapshotId 
     Digest::of_parts([b"snapshot".as_slice(), campaign.to_string().as_bytes(), digest.as_bytes(), &nth.to_be_bytes()]).as_snapshot()
 }
 
+/// Whether a patch set is older than it lives.
+pub fn is_dead(pin: &Pin, now: Timestamp) -> bool {
+    strength(pin, now, false) == PinStrength::None
+}
+
 /// How firmly a patch set is pinned for a wave that starts at `start`. Linux snapshots pin rules, not packages.
 pub fn strength(pin: &Pin, start: Timestamp, all_windows: bool) -> PinStrength {
     match pin.used_at {

@@ -1,3 +1,7 @@
 //! Doubt: what the tests share. The tests themselves are in `tests/`.
 
 pub mod binary;
+pub mod conformance;
+pub mod crashing;
+pub mod process;
+pub mod story;

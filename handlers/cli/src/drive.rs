@@ -254,14 +254,9 @@ impl Drive {
         }
         let asked: Vec<(Subject, Digest, Timestamp)> = self
             .campaigns()
-            .flat_map(|campaign| {
-                let open = settle::unanswered(campaign);
-                campaign
-                    .asked
-                    .iter()
-                    .filter(move |asked| open.iter().any(|(subject, _)| *subject == asked.subject))
-                    .map(|asked| (asked.subject.clone(), asked.digest, asked.at))
-            })
+            .filter(|campaign| !matches!(campaign.phase, tidegate_rules::state::CampaignPhase::Ended { .. }))
+            .flat_map(settle::unanswered)
+            .map(|asked| (asked.subject.clone(), asked.digest, asked.at))
             .collect();
         let mut said = false;
         for (subject, digest, at) in asked {

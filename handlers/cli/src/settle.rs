@@ -1,14 +1,14 @@
 //! Whether a run has come to rest: everything that could still move by itself, looked for in the folded journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_events::Hold;
 use tidegate_events::entry::Standing;
-use tidegate_events::event::{Subject, Word};
+use tidegate_events::event::{Approval, Subject, Word};
 use tidegate_events::id::{Digest, LaneId, PersonId};
 use tidegate_rules::State;
 use tidegate_rules::apply::Fold;
-use tidegate_rules::state::{BatchPhase, Campaign, CampaignPhase};
+use tidegate_rules::state::{Asked, BatchPhase, Campaign, CampaignPhase};
 
 /// Looks at an unreachable target, and tries of a stranded scan, after which a run no longer waits for it.
 const PATIENCE: u32 = 3;
@@ -38,14 +38,31 @@ impl Rest {
 /// Looks at everything.
 pub fn look(fold: &Fold) -> Rest {
     let mut rest = Rest::default();
+    // Lanes where one campaign waits closed behind one that only a person moves on: whoever collects there goes on collecting.
+    let mut queued: BTreeSet<&LaneId> = BTreeSet::new();
+    let mut stuck: BTreeSet<&LaneId> = BTreeSet::new();
+    let mut collecting: Vec<&LaneId> = Vec::new();
     for state in fold.items.values() {
         match state {
             State::Lane(lane) => {
+                if !lane.waiting.is_empty() {
+                    queued.insert(&lane.id);
+                }
                 if let Some(halt) = &lane.halted {
+                    stuck.insert(&lane.id);
                     rest.halted.insert(lane.id.clone(), halt.why.clone());
                 }
             }
-            State::Campaign(campaign) => look_at_campaign(campaign, &mut rest),
+            State::Campaign(campaign) => {
+                match &campaign.phase {
+                    CampaignPhase::Collecting { .. } => collecting.push(&campaign.id.lane),
+                    CampaignPhase::Running { .. } if campaign.holds.iter().any(Hold::needs_a_person) => {
+                        stuck.insert(&campaign.id.lane);
+                    }
+                    _ => {}
+                }
+                look_at_campaign(campaign, &mut rest);
+            }
             State::Batch(batch) => {
                 rest.moving |= match &batch.phase {
                     BatchPhase::Ended => false,
@@ -63,6 +80,7 @@ pub fn look(fold: &Fold) -> Rest {
             _ => {}
         }
     }
+    rest.moving |= collecting.iter().any(|lane| !(queued.contains(lane) && stuck.contains(lane)));
     // A campaign behind a halted lane waits for that lane, not for time.
     if !rest.halted.is_empty() {
         rest.asked.clear();
@@ -80,16 +98,16 @@ pub fn moving(fold: &Fold) -> Option<String> {
 
 fn look_at_campaign(campaign: &Campaign, rest: &mut Rest) {
     match &campaign.phase {
-        CampaignPhase::Collecting { .. } | CampaignPhase::Closing { .. } => rest.moving = true,
-        CampaignPhase::Ended { .. } => {}
-        CampaignPhase::Cut => rest.asked.extend(unanswered(campaign)),
+        CampaignPhase::Closing { .. } => rest.moving = true,
+        CampaignPhase::Collecting { .. } | CampaignPhase::Ended { .. } => {}
+        CampaignPhase::Cut => rest.asked.extend(unanswered(campaign).map(|asked| (asked.subject.clone(), asked.digest))),
         CampaignPhase::Running { .. } => {
             let by_person: Vec<&Hold> = campaign.holds.iter().filter(|hold| hold.needs_a_person()).collect();
             // Whoever must act can act whatever else holds; without such a hold it moves by itself.
             rest.moving |= by_person.is_empty();
             for hold in by_person {
                 match hold {
-                    Hold::AwaitingApproval { .. } => rest.asked.extend(unanswered(campaign)),
+                    Hold::AwaitingApproval { .. } => rest.asked.extend(unanswered(campaign).map(|asked| (asked.subject.clone(), asked.digest))),
                     Hold::LaneHalted { .. } => {}
                     other => rest.held.push(other.clone()),
                 }
@@ -99,16 +117,12 @@ fn look_at_campaign(campaign: &Campaign, rest: &mut Rest) {
 }
 
 /// What is asked for and not yet said yes to by enough people.
-pub fn unanswered(campaign: &Campaign) -> Vec<(Subject, Digest)> {
-    campaign
-        .asked
-        .iter()
-        .filter(|asked| approvers(campaign, &asked.subject, &asked.digest).len() < asked.need as usize)
-        .map(|asked| (asked.subject.clone(), asked.digest))
-        .collect()
+pub fn unanswered(campaign: &Campaign) -> impl Iterator<Item = &Asked> {
+    campaign.asked.iter().filter(|asked| approvers(campaign, asked).len() < asked.need as usize)
 }
 
-/// Who said yes to this digest.
-pub fn approvers<'c>(campaign: &'c Campaign, subject: &Subject, digest: &Digest) -> Vec<&'c PersonId> {
-    campaign.words.iter().filter(|word| word.word == Word::Approve && word.subject == *subject && word.digest == *digest).map(|word| &word.by).collect()
+/// Who has said yes since it was asked for (anew).
+pub fn approvers<'c>(campaign: &'c Campaign, asked: &Asked) -> Vec<&'c PersonId> {
+    let counts = |word: &&Approval| word.word == Word::Approve && word.subject == asked.subject && word.digest == asked.digest && word.at >= asked.at;
+    campaign.words.iter().filter(counts).map(|word| &word.by).collect()
 }

@@ -234,11 +234,9 @@ fn waiting_holds(campaign: &Campaign, index: u16) -> Vec<HoldSummary> {
         return Vec::new();
     }
     crate::settle::unanswered(campaign)
-        .iter()
-        .map(|(subject, digest)| {
-            let need = campaign.asked.iter().find(|asked| asked.subject == *subject).map_or(0, |asked| asked.need);
-            let have = u32::try_from(crate::settle::approvers(campaign, subject, digest).len()).unwrap_or(u32::MAX);
-            HoldSummary::from(&Hold::AwaitingApproval { digest: *digest, have, need })
+        .map(|asked| {
+            let have = u32::try_from(crate::settle::approvers(campaign, asked).len()).unwrap_or(u32::MAX);
+            HoldSummary::from(&Hold::AwaitingApproval { digest: asked.digest, have, need: asked.need })
         })
         .collect()
 }

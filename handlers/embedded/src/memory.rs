@@ -49,7 +49,10 @@ impl MemoryStore {
     }
 
     pub(crate) fn page(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page, StoreError> {
-        let from = after.map_or_else(|| Bound::Included(Key::from_text(prefix)), |after| Bound::Excluded(after.clone()));
+        let from = match after {
+            Some(after) if after.as_str() >= prefix => Bound::Excluded(after.clone()),
+            _ => Bound::Included(Key::from_text(prefix)),
+        };
         let inner = self.inner();
         Ok(inner
             .items

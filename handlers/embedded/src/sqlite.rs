@@ -264,19 +264,18 @@ fn write_all(connection: &mut Connection, commit: &Commit) -> Result<(), StoreEr
             .map_err(failed)?;
         for item in &commit.puts {
             let version = i64::try_from(item.expect).unwrap_or(i64::MAX).saturating_add(1);
-            let due_at = item.due_at.map(due_micros);
+            let due_at = item.due_at.map(micros_up);
             put.execute(params![item.key.as_str(), version, item.body, due_at, i64::try_from(item.seq).unwrap_or(i64::MAX), item.head.as_bytes().as_slice()])
                 .map_err(failed)?;
         }
-        let mut line = transaction.prepare_cached("INSERT INTO line (stream, seq, at, bytes) VALUES (?1, ?2, ?3, ?4)").map_err(failed)?;
+        // The next of its stream and no other: a gap is a lost race as much as a place that is taken.
+        let mut line = transaction
+            .prepare_cached("INSERT INTO line (stream, seq, at, bytes) SELECT ?1, ?2, ?3, ?4 WHERE ?2 = 1 + (SELECT ifnull(max(seq), 0) FROM line WHERE stream = ?1)")
+            .map_err(failed)?;
         for new in &commit.lines {
             let inserted = line.execute(params![new.stream.as_str(), i64::try_from(new.seq).unwrap_or(i64::MAX), commit.at.as_microsecond(), new.bytes]);
-            match inserted {
-                Ok(_) => {}
-                Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                    return Err(StoreError::Conflict(new.stream.clone()));
-                }
-                Err(error) => return Err(failed(error)),
+            if inserted.map_err(failed)? == 0 {
+                return Err(StoreError::Conflict(new.stream.clone()));
             }
         }
         let mut action = transaction.prepare_cached("INSERT INTO action (body) VALUES (?1)").map_err(failed)?;
@@ -286,7 +285,7 @@ fn write_all(connection: &mut Connection, commit: &Commit) -> Result<(), StoreEr
         }
         transaction
             .prepare_cached("INSERT INTO newest (one, at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET at = max(at, ?1)")
-            .and_then(|mut newest| newest.execute([commit.at.as_microsecond()]))
+            .and_then(|mut newest| newest.execute([micros_up(commit.at)]))
             .map_err(failed)?;
     }
     transaction.commit().map_err(failed)
@@ -309,8 +308,8 @@ fn end_of(prefix: &str) -> String {
     end
 }
 
-/// Microseconds, rounded up: nothing is due before its time.
-fn due_micros(at: Timestamp) -> i64 {
+/// Microseconds, rounded up: nothing is due before its time, and no clock starts before the newest line.
+fn micros_up(at: Timestamp) -> i64 {
     at.as_microsecond().saturating_add(i64::from(at.subsec_nanosecond() % 1000 != 0))
 }
 

@@ -192,6 +192,7 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::BatchEnded { batch } => Level::Batch(batch),
         Entry::PolicyPinned { .. }
         | Entry::CampaignOpened { .. }
+        | Entry::CollectingOn { .. }
         | Entry::CampaignClosing { .. }
         | Entry::RosterListed { .. }
         | Entry::CampaignClosed { .. }
@@ -215,7 +216,7 @@ fn level(entry: &Entry) -> Level<'_> {
 /// the steps that only lead to the next.
 pub(crate) fn is_on_the_timeline(entry: &Entry) -> bool {
     match entry {
-        Entry::Held { .. } | Entry::RosterListed { .. } | Entry::CampaignClosing { .. } | Entry::WaveSealing { .. } => false,
+        Entry::Held { .. } | Entry::RosterListed { .. } | Entry::CollectingOn { .. } | Entry::CampaignClosing { .. } | Entry::WaveSealing { .. } => false,
         entry => matches!(level(entry), Level::Campaign | Level::Wave | Level::Lane),
     }
 }
@@ -226,6 +227,7 @@ fn of_campaign(entry: &Entry) -> Option<String> {
         Entry::CampaignOpened { campaign, policy, close_at, .. } => {
             format!("campaign {campaign} opened under policy {} and takes findings until {}", policy.short(), when(*close_at))
         }
+        Entry::CollectingOn { campaign, close_at } => format!("campaign {campaign} goes on collecting until {}, since another of its lane waits already", when(*close_at)),
         Entry::CampaignClosing { campaign } => format!("campaign {campaign} stopped taking members"),
         Entry::RosterListed { campaign, members, .. } => format!("campaign {campaign} has {}, which are looked up now", count(*members, "member")),
         Entry::CampaignClosed { campaign, waves, digest, .. } => {

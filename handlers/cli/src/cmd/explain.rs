@@ -225,9 +225,7 @@ fn waits(campaign: &Campaign, mine: &BTreeSet<WaveId>) -> Vec<String> {
         (_, None) => vec![format!("campaign {} is {}", campaign.id, campaign.phase.name())],
     };
     waits.extend(campaign.holds.iter().map(|hold| format!("held: {hold}")));
-    for (subject, digest) in crate::settle::unanswered(campaign) {
-        waits.push(format!("`{subject}` awaits approval of digest {}", digest.short()));
-    }
+    waits.extend(crate::settle::unanswered(campaign).map(|asked| format!("`{}` awaits approval of digest {}", asked.subject, asked.digest.short())));
     waits
 }
 

@@ -119,13 +119,13 @@ pub fn of(fold: &Fold) -> Status {
     });
     let awaiting =
         summary::campaigns_of(fold).filter(|campaign| !matches!(campaign.phase, tidegate_rules::state::CampaignPhase::Ended { .. })).flat_map(|campaign| {
-            settle::unanswered(campaign).into_iter().map(move |(subject, digest)| Awaiting {
-                have: u32::try_from(settle::approvers(campaign, &subject, &digest).len()).unwrap_or(u32::MAX),
-                need: campaign.asked.iter().find(|asked| asked.subject == subject).map_or(0, |asked| asked.need),
-                subject: subject.to_string(),
-                digest: digest.to_string(),
-            })
-        });
+            settle::unanswered(campaign).map(move |asked| Awaiting {
+            have: u32::try_from(settle::approvers(campaign, asked).len()).unwrap_or(u32::MAX),
+            need: asked.need,
+            subject: asked.subject.to_string(),
+            digest: asked.digest.to_string(),
+        })
+    });
     let (targets, verdicts) = summary::targets(fold, &[]);
     Status {
         schema: "tidegate.status/1".into(),

@@ -91,6 +91,11 @@ fn cases() -> Vec<Case> {
             "Campaign patch-default.1 opened under policy 028f0df5b859 and takes findings until 2026-03-02 10:00 UTC.",
             "",
         ),
+        (
+            Entry::CollectingOn { campaign: campaign.clone(), close_at: at("10:00") },
+            "Campaign patch-default.1 goes on collecting until 2026-03-02 10:00 UTC, since another of its lane waits already.",
+            "",
+        ),
         (Entry::CampaignClosing { campaign: campaign.clone() }, "Campaign patch-default.1 stopped taking members.", ""),
         (
             Entry::RosterListed { campaign: campaign.clone(), members: 1200, chunks: 24 },

@@ -1,0 +1,210 @@
+//! A store and a cloud that fail at a chosen moment: just before a call that changes something takes effect, or just after.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tidegate_engine::error::StoreError;
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
+use tidegate_engine::store::{ActionId, Commit, Page, Store, Stored};
+use tidegate_events::action::{Action, Notice};
+use tidegate_events::event::SendOutcome;
+use tidegate_events::fact::{Fact, Invocation, PatchState};
+use tidegate_events::host::{Host, SpokeFault};
+use tidegate_events::id::{CommandId, InstanceId, TargetKey};
+use tidegate_rules::Key;
+use tokio::sync::Notify;
+
+/// What happens at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The process ends there: nothing after it runs.
+    Killed,
+    /// The call gives an error, and everything after it works.
+    Failed,
+}
+
+/// A moment in the life of a process: before or after one of its calls took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The call.
+    pub call: &'static str,
+    /// Whether it has taken effect.
+    pub done: bool,
+}
+
+/// Counts the moments of a process, and strikes at one of them.
+#[derive(Debug)]
+pub struct Fuse {
+    at: Option<usize>,
+    how: How,
+    passed: AtomicUsize,
+    struck: AtomicBool,
+    bell: Notify,
+    moments: Mutex<Vec<Moment>>,
+}
+
+impl Fuse {
+    /// It strikes at the moment with this number, counted from 0.
+    pub fn at(moment: usize, how: How) -> Self {
+        Self { at: Some(moment), ..Self::never_how(how) }
+    }
+
+    /// It never strikes.
+    pub fn never() -> Self {
+        Self::never_how(How::Killed)
+    }
+
+    fn never_how(how: How) -> Self {
+        Self { at: None, how, passed: AtomicUsize::new(0), struck: AtomicBool::new(false), bell: Notify::new(), moments: Mutex::new(Vec::new()) }
+    }
+
+    /// Comes to its end when the process is killed.
+    pub async fn killed(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Whether it has struck.
+    pub fn has_struck(&self) -> bool {
+        self.struck.load(Ordering::SeqCst)
+    }
+
+    /// The moments that passed, in order.
+    pub fn moments(&self) -> Vec<Moment> {
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives true where the call must fail; does not come back where the process ends.
+    async fn passes(&self, call: &'static str, done: bool) -> bool {
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner).push(Moment { call, done });
+        if self.at != Some(self.passed.fetch_add(1, Ordering::SeqCst)) {
+            return false;
+        }
+        self.struck.store(true, Ordering::SeqCst);
+        if self.how == How::Killed {
+            self.bell.notify_one();
+            std::future::pending::<()>().await;
+        }
+        true
+    }
+
+    async fn around<T>(&self, call: &'static str, work: impl Future<Output = T>, failed: impl Fn() -> T) -> T {
+        if self.passes(call, false).await {
+            return failed();
+        }
+        let answer = work.await;
+        if self.passes(call, true).await { failed() } else { answer }
+    }
+}
+
+/// A store that fails when its fuse strikes.
+#[derive(Debug)]
+pub struct CrashingStore<'w, S> {
+    inner: &'w S,
+    fuse: &'w Fuse,
+}
+
+impl<'w, S> CrashingStore<'w, S> {
+    /// Around this store.
+    pub fn new(inner: &'w S, fuse: &'w Fuse) -> Self {
+        Self { inner, fuse }
+    }
+}
+
+fn broken<T>() -> Result<T, StoreError> {
+    Err(StoreError::Failed("the disk is gone".to_owned()))
+}
+
+impl<S: Store> Store for CrashingStore<'_, S> {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.inner.get(keys).await
+    }
+    async fn counts(&self, keys: &[Key]) -> Result<Vec<i64>, StoreError> {
+        self.inner.counts(keys).await
+    }
+    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page, StoreError> {
+        self.inner.list(prefix, after, limit).await
+    }
+    async fn list_counts(&self, prefix: &str) -> Result<Vec<(Key, i64)>, StoreError> {
+        self.inner.list_counts(prefix).await
+    }
+    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.fuse.around("commit", self.inner.commit(commit), broken).await
+    }
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
+        self.inner.due(now, limit).await
+    }
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_due().await
+    }
+    async fn outbox(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
+        self.inner.outbox(after, limit).await
+    }
+    async fn performed(&self, ids: &[ActionId]) -> Result<(), StoreError> {
+        self.fuse.around("performed", self.inner.performed(ids), broken).await
+    }
+    async fn journal(&self, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.inner.journal(after, limit).await
+    }
+    async fn stream(&self, stream: &Key) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.inner.stream(stream).await
+    }
+    async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.newest().await
+    }
+}
+
+/// A cloud that gives no answer when its fuse strikes, before or after it did what it was asked.
+#[derive(Debug)]
+pub struct CrashingCloud<'w, C> {
+    inner: &'w C,
+    fuse: &'w Fuse,
+}
+
+impl<'w, C> CrashingCloud<'w, C> {
+    /// Around this cloud.
+    pub fn new(inner: &'w C, fuse: &'w Fuse) -> Self {
+        Self { inner, fuse }
+    }
+}
+
+fn unanswered<T>() -> Result<T, SpokeFault> {
+    Err(SpokeFault::NoAnswer("the line is cut".to_owned()))
+}
+
+impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
+    async fn inventory(&self, tag_key: Option<&str>) -> Result<Arc<Inventory>, SpokeFault> {
+        self.fuse.around("inventory", self.inner.inventory(tag_key), unanswered).await
+    }
+    async fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<Host>, SpokeFault> {
+        self.fuse.around("describe", self.inner.describe(spoke, instances), unanswered).await
+    }
+    async fn send(&self, request: &SendRequest) -> SendOutcome {
+        self.fuse.around("send", self.inner.send(request), || SendOutcome::Ambiguous { why: "the line is cut".to_owned() }).await
+    }
+    async fn list_commands(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Result<Vec<CommandSeen>, SpokeFault> {
+        self.fuse.around("list_commands", self.inner.list_commands(spoke, document, after, before), unanswered).await
+    }
+    async fn invocations(&self, spoke: &Spoke, command: &CommandId) -> Result<Vec<Invocation>, SpokeFault> {
+        self.fuse.around("invocations", self.inner.invocations(spoke, command), unanswered).await
+    }
+    async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
+        self.fuse.around("cancel", self.inner.cancel(spoke, command), unanswered).await
+    }
+    async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {
+        self.fuse.around("patch_states", self.inner.patch_states(spoke, instances), unanswered).await
+    }
+    async fn start_evaluation(&self, spoke: &Spoke, rules: &[String]) -> Result<(), SpokeFault> {
+        self.fuse.around("start_evaluation", self.inner.start_evaluation(spoke, rules), unanswered).await
+    }
+    async fn compliance(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault> {
+        self.fuse.around("compliance", self.inner.compliance(spoke, instances), unanswered).await
+    }
+    async fn non_compliant(&self) -> Result<Vec<(TargetKey, Fact)>, SpokeFault> {
+        self.fuse.around("non_compliant", self.inner.non_compliant(), unanswered).await
+    }
+    async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
+        self.fuse.around("notify", self.inner.notify(notice), unanswered).await
+    }
+}
