@@ -74,9 +74,11 @@ impl Fact {
         self.compliance == other.compliance && self.ordering == other.ordering
     }
 
-    /// Whether this is newer than `other`: by capture time, then by recording time.
+    /// Whether this is newer than `other`: by capture time, then by recording time; where both are equal, non-compliant
+    /// counts as newer, so that any order of arrival ends in the same verdict, and in the safe one.
     pub fn is_newer_than(&self, other: &Self) -> bool {
-        (self.ordering, self.recorded) > (other.ordering, other.recorded)
+        let place = |fact: &Self| (fact.ordering, fact.recorded, fact.compliance == Compliance::NonCompliant);
+        place(self) > place(other)
     }
 }
 

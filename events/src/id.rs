@@ -170,6 +170,13 @@ text_id!(
     |text| text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 );
 
+impl PersonId {
+    /// Whether both name one person: directories do not tell letter case apart, so neither does a quorum.
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
 impl InstanceId {
     /// Whether this is a hybrid node (`mi-`), which has no EC2 state and no EC2 tags.
     pub fn is_hybrid(&self) -> bool {

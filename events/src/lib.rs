@@ -12,6 +12,7 @@ pub mod hold;
 pub mod host;
 pub mod id;
 pub mod journal;
+pub mod standing;
 pub mod wire;
 
 pub use action::Action;

@@ -3,67 +3,26 @@
 //! Entries of one decision may stand in the lines of several streams, so what they change must not depend on the order of
 //! streams within a decision: no two of them write the same field of one item.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use tidegate_events::Entry;
 use tidegate_events::entry::{ConfirmStep, Count, Outcome, RunStep, Standing};
 use tidegate_events::event::Word;
 use tidegate_events::host::Host;
-use tidegate_events::id::{BatchId, CampaignId, CellId, Digest, InstanceId, TargetKey, WaveId};
+use tidegate_events::id::{BatchId, Digest, InstanceId, TargetKey, WaveId};
 
+pub use crate::book::{Book, Fold};
+
+use crate::book::{batch_mut, campaign_mut, cell_mut, lane_mut, organization_mut, target_mut};
 use crate::bucket;
 use crate::desk::{Missing, later};
 use crate::key::{Key, Tally};
 use crate::state::{
-    Asked, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, Lane, Organization, PAST_KEPT, Pin, RosterEntry,
+    Asked, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, PAST_KEPT, Pin, RosterEntry,
     Seat, SeatAt, State, Target, Wave, WaveStage,
 };
 
 /// How long SSM's index may lag before a search proves anything, in seconds (design: dispatch).
 pub const SEARCH_AFTER_SECS: i64 = 15 * 60;
-
-/// Where state is kept while entries are applied: a desk, or a whole fold.
-pub trait Book {
-    /// The item at this key, to change.
-    ///
-    /// # Errors
-    /// When it is not at hand.
-    fn state(&mut self, key: &Key) -> Result<Option<&mut State>, Missing>;
-    /// Puts a new item.
-    ///
-    /// # Errors
-    /// When nobody looked whether it is there.
-    fn put(&mut self, key: Key, state: State) -> Result<(), Missing>;
-    /// Adds to a counter.
-    fn add(&mut self, key: Key, delta: i64, max: Option<i64>);
-}
-
-/// All items and counters: the state that a journal folds into.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Fold {
-    /// Items.
-    pub items: BTreeMap<Key, State>,
-    /// Counters; zero ones are absent.
-    pub counters: BTreeMap<Key, i64>,
-}
-
-impl Book for Fold {
-    fn state(&mut self, key: &Key) -> Result<Option<&mut State>, Missing> {
-        Ok(self.items.get_mut(key))
-    }
-    fn put(&mut self, key: Key, state: State) -> Result<(), Missing> {
-        self.items.insert(key, state);
-        Ok(())
-    }
-    fn add(&mut self, key: Key, delta: i64, _: Option<i64>) {
-        let value = self.counters.entry(key.clone()).or_insert(0);
-        *value = value.saturating_add(delta);
-        if *value == 0 {
-            self.counters.remove(&key);
-        }
-    }
-}
 
 /// The stream that an entry belongs to: the aggregate that it is about.
 pub fn home(entry: &Entry) -> Key {
@@ -85,6 +44,7 @@ pub fn home(entry: &Entry) -> Key {
         | Entry::WaveSealed { wave, .. }
         | Entry::WaveRenewed { wave, .. }
         | Entry::WaveOpened { wave, .. }
+        | Entry::WaveLooked { wave, .. }
         | Entry::WaveBaking { wave, .. }
         | Entry::WaveProven { wave }
         | Entry::Held { wave, .. } => Key::campaign(&wave.campaign),
@@ -225,7 +185,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         Entry::ApprovalTaken(approval) => {
             let campaign = campaign_mut(book, approval.subject.campaign())?;
             if approval.word != Word::Reject {
-                campaign.words.retain(|word| word.by != approval.by || word.subject != approval.subject || word.digest != approval.digest);
+                campaign.words.retain(|word| !word.by.is_same_person(&approval.by) || word.subject != approval.subject || word.digest != approval.digest);
             }
             campaign.words.push(approval.clone());
         }
@@ -258,12 +218,13 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         Entry::WaveOpened { wave, clearance } => {
             let campaign = campaign_mut(book, &wave.campaign)?;
             campaign.holds.clear();
-            look_at(campaign, None);
+            look_at(campaign, Some(later(at, crate::campaign::LOOK_EVERY_SECS)));
             if let Some(pin) = &mut campaign.pin {
                 pin.used_at = pin.used_at.or(Some(at));
             }
             stage(campaign, wave, WaveStage::Open { at, clearance: clearance.clone() })?;
         }
+        Entry::WaveLooked { wave, again_at } => look_at(campaign_mut(book, &wave.campaign)?, Some(*again_at)),
         Entry::WaveBaking { wave, until, .. } => {
             let campaign = campaign_mut(book, &wave.campaign)?;
             look_at(campaign, Some(*until));
@@ -600,67 +561,6 @@ fn stage(campaign: &mut Campaign, wave: &WaveId, stage: WaveStage) -> Result<(),
 
 fn wave_mut<'c>(campaign: &'c mut Campaign, wave: &WaveId) -> Result<&'c mut Wave, Missing> {
     campaign.waves.get_mut(usize::from(wave.index)).ok_or_else(|| Missing::Corrupt(format!("wave `{wave}` is not in its campaign")))
-}
-
-fn target_mut<'b>(book: &'b mut impl Book, key: &TargetKey) -> Result<&'b mut Target, Missing> {
-    let at = Key::target(key);
-    if book.state(&at)?.is_none() {
-        book.put(at.clone(), State::Target(Box::new(Target::new(key.clone()))))?;
-    }
-    match book.state(&at)? {
-        Some(State::Target(target)) => Ok(target),
-        _ => Err(strange(&at)),
-    }
-}
-
-fn lane_mut<'b>(book: &'b mut impl Book, id: &tidegate_events::id::LaneId) -> Result<&'b mut Lane, Missing> {
-    let at = Key::lane(id);
-    if book.state(&at)?.is_none() {
-        book.put(at.clone(), State::Lane(Lane::new(id.clone())))?;
-    }
-    match book.state(&at)? {
-        Some(State::Lane(lane)) => Ok(lane),
-        _ => Err(strange(&at)),
-    }
-}
-
-fn organization_mut(book: &mut impl Book) -> Result<&mut Organization, Missing> {
-    let at = Key::organization();
-    if book.state(&at)?.is_none() {
-        book.put(at.clone(), State::Organization(Organization::default()))?;
-    }
-    match book.state(&at)? {
-        Some(State::Organization(organization)) => Ok(organization),
-        _ => Err(strange(&at)),
-    }
-}
-
-fn campaign_mut<'b>(book: &'b mut impl Book, id: &CampaignId) -> Result<&'b mut Campaign, Missing> {
-    let at = Key::campaign(id);
-    match book.state(&at)? {
-        Some(State::Campaign(campaign)) => Ok(campaign),
-        _ => Err(strange(&at)),
-    }
-}
-
-fn cell_mut<'b>(book: &'b mut impl Book, id: &CellId) -> Result<&'b mut Cell, Missing> {
-    let at = Key::cell(id);
-    match book.state(&at)? {
-        Some(State::Cell(cell)) => Ok(cell),
-        _ => Err(strange(&at)),
-    }
-}
-
-fn batch_mut<'b>(book: &'b mut impl Book, id: &BatchId) -> Result<&'b mut Batch, Missing> {
-    let at = Key::batch(id);
-    match book.state(&at)? {
-        Some(State::Batch(batch)) => Ok(batch),
-        _ => Err(strange(&at)),
-    }
-}
-
-fn strange(key: &Key) -> Missing {
-    Missing::Corrupt(format!("an entry changes `{key}`, which is not there or is of another kind"))
 }
 
 fn count(n: usize) -> i64 {

@@ -28,11 +28,11 @@ pub fn live<'c>(policy: &Policy, campaign: &'c Campaign, subject: &Subject, dige
         .iter()
         .filter(|word| word.word == Word::Approve && word.subject == *subject && word.digest == *digest)
         .filter(|word| secs_between(word.at, as_of) < i64::from(policy.approval.expires_secs))
-        .filter(|word| policy.approval.approvers.is_empty() || policy.approval.approvers.contains(&word.by))
+        .filter(|word| policy.approval.approvers.is_empty() || policy.approval.approvers.iter().any(|known| known.is_same_person(&word.by)))
         .map(|word| &word.by)
         .collect();
-    people.sort();
-    people.dedup();
+    people.sort_by_key(|person| person.as_str().to_ascii_lowercase());
+    people.dedup_by(|a, b| a.is_same_person(b));
     people
 }
 
@@ -78,13 +78,13 @@ pub fn take(desk: &mut Desk<'_>, approval: &Approval) -> Result<Outcome, Missing
     if secs_between(desk.now(), approval.at) > 300 {
         return Ok(Outcome::rejected(format!("it is dated {}, in the future", approval.at)));
     }
-    if !policy.approval.approvers.is_empty() && !policy.approval.approvers.contains(&approval.by) {
+    if !policy.approval.approvers.is_empty() && !policy.approval.approvers.iter().any(|known| known.is_same_person(&approval.by)) {
         return Ok(Outcome::rejected(format!("`{}` is not among the approvers of policy `{}`", approval.by, policy.name)));
     }
     if approval.comment.trim().is_empty() && (approval.word == Word::Reject || policy.approval.comment_required) {
         return Ok(Outcome::rejected("a comment is required: say why".into()));
     }
-    let same = |word: &&Approval| word.by == approval.by && word.subject == approval.subject && word.digest == approval.digest;
+    let same = |word: &&Approval| word.by.is_same_person(&approval.by) && word.subject == approval.subject && word.digest == approval.digest;
     match (campaign.words.iter().rev().find(same).map(|word| (word.word, word.at)), approval.word) {
         // The same word again counts anew only where it was asked for anew.
         (Some((word, at)), new) if word == new && (at >= asked.at || at == approval.at) => return Ok(Outcome::Duplicate),

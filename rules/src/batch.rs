@@ -45,10 +45,9 @@ pub fn advance(desk: &mut Desk<'_>, id: &BatchId) -> Result<(), Missing> {
     let now = desk.now();
     match &batch.phase {
         BatchPhase::Ready { step, at, .. } if *at <= now => desk.ask(Action::Send { batch: id.clone(), step: *step }),
-        BatchPhase::Sending { search_at, at, .. } if *search_at <= now => {
-            if crate::desk::secs_between(*at, now) <= SEARCHABLE_SECS {
-                desk.ask(Action::Search(id.clone()));
-            }
+        // Too old to be searched: it stays held, and a person must look.
+        BatchPhase::Sending { search_at, at, .. } if *search_at <= now && crate::desk::secs_between(*at, now) <= SEARCHABLE_SECS => {
+            desk.ask(Action::Search(id.clone()));
         }
         BatchPhase::Sent { command, look_at, .. } if *look_at <= now => desk.ask(Action::ReadInvocations { batch: id.clone(), command: command.clone() }),
         BatchPhase::Proving { at, .. } if *at <= now => desk.ask(Action::ReadPatchStates(id.clone())),

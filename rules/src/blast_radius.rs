@@ -13,19 +13,15 @@ use crate::policy::Policy;
 /// Most different tag values in one batch: each is a counter of its own in the transaction.
 const TAG_VALUES_MAX: usize = 20;
 
+/// Members that may start, and what they hold of each limit.
+pub type Drawn = (Vec<CellMember>, Vec<Grant>);
+
 /// How many of these waiting members may start now, and what they hold then. Reading the counters only sizes the batch;
 /// what holds the limit is the conditional add when the batch is written.
 ///
 /// # Errors
 /// When a counter is not loaded.
-pub fn draw(
-    desk: &Desk<'_>,
-    policy: &Policy,
-    wave: &str,
-    limits: &[Limit],
-    waiting: &[&CellMember],
-    at_most: usize,
-) -> Result<Result<(Vec<CellMember>, Vec<Grant>), Hold>, Missing> {
+pub fn draw(desk: &Desk<'_>, policy: &Policy, wave: &str, limits: &[Limit], waiting: &[&CellMember], at_most: usize) -> Result<Result<Drawn, Hold>, Missing> {
     let keys: Vec<Key> = limits.iter().map(|limit| Key::grant(&limit.scope)).collect();
     desk.need(&keys)?;
     // The stricter of what was approved and what the policy says today.

@@ -21,6 +21,9 @@ use crate::{approval, bake, bucket, exemption, gate, lane, pin, plan, target, wi
 /// How long a closing campaign waits for answers before it asks again, in seconds.
 pub const CLOSING_AGAIN_SECS: i64 = 300;
 
+/// How often an open wave and its cells are looked at although nothing said so, in seconds.
+pub const LOOK_EVERY_SECS: i64 = 1800;
+
 /// A notice as an action.
 pub fn notice(kind: NoticeKind, subject: &str, message: String, at: Timestamp) -> Action {
     Action::Notify(Notice { kind, subject: subject.to_owned(), message, at })
@@ -374,7 +377,12 @@ fn ask_again(desk: &mut Desk<'_>, id: &WaveId) -> Result<(), Missing> {
     let expired = asked_at.is_none_or(|at| secs_between(at, desk.now()) >= i64::from(policy.approval.expires_secs));
     if expired {
         let need = policy.approvals_needed();
-        desk.ask(notice(NoticeKind::ApprovalAsked, &subject.to_string(), format!("{need} approvals are asked for again: those that were given have expired"), desk.now()));
+        desk.ask(notice(
+            NoticeKind::ApprovalAsked,
+            &subject.to_string(),
+            format!("{need} approvals are asked for again: those that were given have expired"),
+            desk.now(),
+        ));
         desk.record(Entry::ApprovalAsked { subject, digest, need })?;
     }
     Ok(())
@@ -431,9 +439,16 @@ fn watch(desk: &mut Desk<'_>, policy: &Policy, campaign: &Campaign, id: &WaveId)
         return Ok(true);
     }
     if tally.done >= u64::from(wave.cells) {
-        let until = desk.after(bake::bake_secs(policy, &wave.name));
+        // Where nobody was touched there is nothing to watch.
+        let bake = if tally.ok + tally.bad == 0 { 0 } else { bake::bake_secs(policy, &wave.name) };
+        let until = desk.after(bake);
         desk.record(Entry::WaveBaking { wave: id.clone(), until, ok: tally.ok, bad: tally.bad })?;
         return Ok(true);
+    }
+    if matches!(campaign.phase, CampaignPhase::Running { look_at: Some(at), .. } if at <= desk.now()) {
+        let again_at = desk.after(LOOK_EVERY_SECS);
+        desk.record(Entry::WaveLooked { wave: id.clone(), again_at })?;
+        desk.ask(Action::NudgeCells(id.clone()));
     }
     Ok(false)
 }

@@ -200,7 +200,7 @@ impl Checker {
         let Some(policy) = self.campaign(wave).and_then(|campaign| self.policies.get(&campaign.policy)).cloned() else {
             return self.violate(2, &format!("batch {batch} was sent under no known policy"));
         };
-        let people: BTreeSet<_> = clearance.approved_by.iter().collect();
+        let people: BTreeSet<String> = clearance.approved_by.iter().map(|person| person.as_str().to_ascii_lowercase()).collect();
         self.expect(u32::try_from(people.len()).unwrap_or(0) >= policy.approvals_needed(), 2, || {
             format!("batch {batch} was sent with {} of {} approvals", people.len(), policy.approvals_needed())
         });

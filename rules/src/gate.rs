@@ -64,8 +64,11 @@ pub struct Look<'a> {
     pub wave: &'a Wave,
 }
 
+/// One gate.
+type Gate = fn(&Look<'_>) -> Answer;
+
 /// The gates in order. Adding one is one line here and one row in the decision table.
-const GATES: [(&str, fn(&Look<'_>) -> Answer); 7] = [
+const GATES: [(&str, Gate); 7] = [
     ("stop cord", stop_cord),
     ("lane", lane),
     ("freeze", frozen),

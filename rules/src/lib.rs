@@ -8,6 +8,7 @@ pub mod approval;
 pub mod bake;
 pub mod batch;
 pub mod blast_radius;
+pub mod book;
 pub mod bucket;
 pub mod campaign;
 pub mod catalog;

@@ -23,6 +23,10 @@ pub const LOOKS_MAX: u32 = 8;
 /// # Errors
 /// When something is not loaded.
 pub fn on_fact(desk: &mut Desk<'_>, key: &TargetKey, fact: &Fact) -> Result<Outcome, Missing> {
+    if fact.compliance == Compliance::InsufficientData {
+        // No verdict never takes the place of one: neither of what is known, nor of what is still on its way.
+        return Ok(Outcome::ignored("AWS Config could not judge it, which says nothing"));
+    }
     let target = desk.target(key)?.cloned();
     if let Some(target) = &target {
         if target.facts.iter().any(|known| known.is_same_as(fact)) {

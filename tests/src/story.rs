@@ -252,10 +252,11 @@ impl Teller {
         for (_, stored) in engine.store().list(Key::CAMPAIGNS, None, 1000).await? {
             let State::Campaign(campaign) = serde_json::from_slice(&stored.body)? else { continue };
             let campaign: Campaign = *campaign;
-            for (subject, digest) in settle::unanswered(&campaign) {
-                let heard: BTreeSet<&PersonId> = settle::approvers(&campaign, &subject, &digest).into_iter().collect();
+            for asked in settle::unanswered(&campaign) {
+                let heard: BTreeSet<&PersonId> = settle::approvers(&campaign, asked).into_iter().collect();
                 for by in self.people.iter().filter(|by| !heard.contains(by)) {
-                    let approval = Approval { subject: subject.clone(), digest, word: Word::Approve, by: by.clone(), at: self.now, comment: String::new() };
+                    let (subject, digest) = (asked.subject.clone(), asked.digest);
+                    let approval = Approval { subject, digest, word: Word::Approve, by: by.clone(), at: self.now, comment: String::new() };
                     said |= engine.take(&Event::Approval(approval), self.now).await?.outcome == Outcome::Accepted;
                 }
             }

@@ -86,6 +86,7 @@ fn a_replay_that_is_killed_again_and_again_ends_as_one_that_is_not() {
         let input = input.display().to_string();
         ["replay", &input, "--store", store, "--approve-as", "dana", "--approve-as", "erin", "--json"].map(str::to_owned).to_vec()
     };
+    drop(tidegate_tests::binary::tidegate());
     let begun = Instant::now();
     let (whole, broken) = (args(&store("whole.db")), args(&store("broken.db")));
     let (whole, broken): (Vec<&str>, Vec<&str>) = (whole.iter().map(String::as_str).collect(), broken.iter().map(String::as_str).collect());
@@ -95,10 +96,10 @@ fn a_replay_that_is_killed_again_and_again_ends_as_one_that_is_not() {
     // Shares of an undisturbed run, so that a slow machine is hit in the same places as a fast one.
     let took = begun.elapsed();
     let mut kills = 0;
-    for share in [3, 17, 29, 8, 41, 13, 5, 23, 37, 11, 19, 7, 31] {
+    for share in [2, 5, 9, 3, 12, 4, 6, 1, 7, 10, 3, 8] {
         kills += u32::from(killed_after(&broken, took * share / 100).expect("it runs"));
     }
-    assert!(kills >= 3, "killed {kills} times only");
+    assert!(kills >= 6, "killed {kills} times only");
     let ended = tidegate(&broken).expect("it runs");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let ended = ended.json().expect("a summary");

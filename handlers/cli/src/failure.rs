@@ -8,6 +8,8 @@ use std::path::Path;
 pub enum Failure {
     /// Wrong usage or input: exit 2.
     Usage(String),
+    /// Wrong input, each line beginning with `file:line:column:`: exit 2.
+    Placed(String),
     /// A safety belt refused it: exit 3.
     Belt(String),
     /// The user interrupted it: exit 130.
@@ -21,7 +23,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Person(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Placed(_) => 2,
             Self::Belt(_) => 3,
             Self::Interrupted => 130,
         }
@@ -47,7 +49,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Belt(text) | Self::Person(text) => f.write_str(text),
+            Self::Usage(text) | Self::Placed(text) | Self::Belt(text) | Self::Person(text) => f.write_str(text),
             Self::Interrupted => f.write_str("interrupted"),
         }
     }

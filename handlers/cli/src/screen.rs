@@ -70,14 +70,8 @@ pub fn complain(failure: &Failure) {
         Failure::Interrupted => "stopped:",
         _ => "error:",
     };
-    let text = failure.to_string();
-    // Policy errors are one line each and start with their place: tools look for that at the start of a line.
-    if text.lines().all(|line| starts_with_place(line)) { tell(&text) } else { tell(&format!("{BAD}{head}{BAD:#} {text}")) }
-}
-
-fn starts_with_place(line: &str) -> bool {
-    let mut parts = line.split(':').rev().map(str::trim).skip_while(|part| part.parse::<u32>().is_err());
-    parts.next().is_some() && parts.next().is_some_and(|part| part.parse::<u32>().is_ok()) && line.contains(": ")
+    // Tools look for the place at the start of the line.
+    if let Failure::Placed(text) = failure { tell(text) } else { tell(&format!("{BAD}{head}{BAD:#} {failure}")) }
 }
 
 /// Whether somebody sits at this terminal.

@@ -270,7 +270,9 @@ fn write_all(connection: &mut Connection, commit: &Commit) -> Result<(), StoreEr
         }
         // The next of its stream and no other: a gap is a lost race as much as a place that is taken.
         let mut line = transaction
-            .prepare_cached("INSERT INTO line (stream, seq, at, bytes) SELECT ?1, ?2, ?3, ?4 WHERE ?2 = 1 + (SELECT ifnull(max(seq), 0) FROM line WHERE stream = ?1)")
+            .prepare_cached(
+                "INSERT INTO line (stream, seq, at, bytes) SELECT ?1, ?2, ?3, ?4 WHERE ?2 = 1 + (SELECT ifnull(max(seq), 0) FROM line WHERE stream = ?1)",
+            )
             .map_err(failed)?;
         for new in &commit.lines {
             let inserted = line.execute(params![new.stream.as_str(), i64::try_from(new.seq).unwrap_or(i64::MAX), commit.at.as_microsecond(), new.bytes]);

@@ -34,21 +34,20 @@ impl<S: Store, C: Cloud> Engine<S, C> {
     /// # Errors
     /// When something could not be stored; what is in the outbox stays there.
     pub async fn run(&self, actions: Vec<Action>, now: Timestamp) -> Result<(), EngineError> {
-        let mut asked: VecDeque<Action> = actions.into();
+        self.drain(actions, now).await?;
         // What is put off is passed over until the next run.
         let mut after: Option<ActionId> = None;
         loop {
-            while let Some(action) = asked.pop_front() {
-                asked.extend(self.perform(&action, now).await?);
-            }
             let kept = self.store().outbox(after, OUTBOX_PAGE).await.map_err(|source| EngineError::Store { what: "the outbox".into(), source })?;
             let Some((last, _)) = kept.last() else { return Ok(()) };
             after = Some(*last);
             let mut done = Vec::with_capacity(kept.len());
             for (id, action) in &kept {
                 match self.perform(action, now).await {
+                    // INVARIANT (nothing lost): what follows from an action is done before the action is forgotten, since
+                    // nothing else may remember it.
                     Ok(next) => {
-                        asked.extend(next);
+                        self.drain(next, now).await?;
                         done.push(*id);
                     }
                     Err(EngineError::Later(why)) => tracing::warn!(?action, %why, "put off"),
@@ -57,6 +56,15 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             }
             self.store().performed(&done).await.map_err(|source| EngineError::Store { what: "the outbox".into(), source })?;
         }
+    }
+
+    /// Performs these actions and all that follows from them without a place in the outbox.
+    async fn drain(&self, actions: Vec<Action>, now: Timestamp) -> Result<(), EngineError> {
+        let mut asked: VecDeque<Action> = actions.into();
+        while let Some(action) = asked.pop_front() {
+            asked.extend(self.perform(&action, now).await?);
+        }
+        Ok(())
     }
 
     /// Time has come to `now`: everything that is due is looked at, and what follows is performed.

@@ -205,6 +205,7 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::WaveSealed { .. }
         | Entry::WaveRenewed { .. }
         | Entry::WaveOpened { .. }
+        | Entry::WaveLooked { .. }
         | Entry::WaveBaking { .. }
         | Entry::WaveProven { .. }
         | Entry::Held { .. } => Level::Wave,
@@ -216,7 +217,7 @@ fn level(entry: &Entry) -> Level<'_> {
 /// the steps that only lead to the next.
 pub(crate) fn is_on_the_timeline(entry: &Entry) -> bool {
     match entry {
-        Entry::Held { .. } | Entry::RosterListed { .. } | Entry::CollectingOn { .. } | Entry::CampaignClosing { .. } | Entry::WaveSealing { .. } => false,
+        Entry::Held { .. } | Entry::RosterListed { .. } | Entry::WaveLooked { .. } | Entry::CollectingOn { .. } | Entry::CampaignClosing { .. } | Entry::WaveSealing { .. } => false,
         entry => matches!(level(entry), Level::Campaign | Level::Wave | Level::Lane),
     }
 }
@@ -227,7 +228,9 @@ fn of_campaign(entry: &Entry) -> Option<String> {
         Entry::CampaignOpened { campaign, policy, close_at, .. } => {
             format!("campaign {campaign} opened under policy {} and takes findings until {}", policy.short(), when(*close_at))
         }
-        Entry::CollectingOn { campaign, close_at } => format!("campaign {campaign} goes on collecting until {}, since another of its lane waits already", when(*close_at)),
+        Entry::CollectingOn { campaign, close_at } => {
+            format!("campaign {campaign} goes on collecting until {}, since another of its lane waits already", when(*close_at))
+        }
         Entry::CampaignClosing { campaign } => format!("campaign {campaign} stopped taking members"),
         Entry::RosterListed { campaign, members, .. } => format!("campaign {campaign} has {}, which are looked up now", count(*members, "member")),
         Entry::CampaignClosed { campaign, waves, digest, .. } => {
@@ -277,6 +280,7 @@ fn of_wave(entry: &Entry) -> Option<String> {
                 when(*bakes_until)
             )
         }
+        Entry::WaveLooked { wave, again_at } => format!("wave {wave} and its cells were looked at again; next at {}", when(*again_at)),
         Entry::WaveOpened { wave, clearance } => {
             format!(
                 "wave {wave} passed every gate and opened, {}; digest {}, nothing starts after {}",

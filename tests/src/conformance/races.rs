@@ -95,7 +95,8 @@ pub async fn a_stream_is_written_by_one_at_a_time<S: Store>(stores: &[&S]) -> Ch
         }
         Ok(())
     })?;
-    let mut lines: Vec<String> = one(stores)?.stream(&key("lane/a")).await?.into_iter().map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).collect();
+    let mut lines: Vec<String> =
+        one(stores)?.stream(&key("lane/a")).await?.into_iter().map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).collect();
     lines.sort();
     lines.dedup();
     assert_eq!(u64::try_from(lines.len())?, WRITERS * each, "every line once");

@@ -42,6 +42,9 @@ pub struct Decision {
 pub async fn run(args: &ApproveArgs, word: Word) -> Result<u8, Failure> {
     let subject = Subject::parse(&args.id).map_err(|error| Failure::Usage(error.to_string()))?;
     let by = person(args.by.as_deref())?;
+    if word == Word::Reject && args.comment.trim().is_empty() {
+        return Err(Failure::Usage("a no needs a reason: give it with `--comment`".into()));
+    }
     let store = status::open_store(&args.store)?;
     let fold = status::load(&store, &[Key::campaign(subject.campaign()).as_str()]).await?;
     let Some(State::Campaign(campaign)) = fold.items.get(&Key::campaign(subject.campaign())) else {
@@ -133,6 +136,6 @@ fn digest(given: Option<&str>, asked: &Digest) -> Result<Digest, Failure> {
         None => Ok(*asked),
         Some(text) if text.len() >= 12 && asked.to_string().starts_with(text) => Ok(*asked),
         Some(text) if text.len() == 64 => text.parse().map_err(|error: tidegate_events::id::IdError| Failure::Usage(error.to_string())),
-        Some(text) => Err(Failure::Person(format!("digest `{text}` is not what is asked for ({}): look again and decide again", asked.short()))),
+        Some(text) => Err(Failure::Usage(format!("digest `{text}` is not what is asked for ({}): look again and decide again", asked.short()))),
     }
 }

@@ -118,8 +118,16 @@ async fn explain(store: &impl Store, target: &Target) -> Result<Explanation, Fai
     lines.sort_by_key(|(position, _)| *position);
     let mine: BTreeSet<WaveId> = lines.iter().flat_map(|(_, line)| &line.entries).filter_map(|entry| wave_of(entry, &target.key)).collect();
     let mut chain: Vec<Told> = Vec::new();
+    let mut held: Option<&tidegate_events::Hold> = None;
     for (_, line) in &lines {
         for entry in line.entries.iter().filter(|entry| concerns(entry, &mine)) {
+            // Looked at again and still held by the same: said once.
+            if let Entry::CellHeld { hold, .. } = entry {
+                if held == Some(hold) {
+                    continue;
+                }
+                held = Some(hold);
+            }
             if let Some(sentence) = sentence(entry, Some(&target.key)) {
                 chain.push(Told { at: line.at.to_string(), stream: line.stream.clone(), sentence });
             }
@@ -162,6 +170,7 @@ fn wave_of(entry: &Entry, target: &TargetKey) -> Option<WaveId> {
 /// Whether an entry of a wave is about a wave of this target, or one before it that it had to wait for.
 fn concerns(entry: &Entry, mine: &BTreeSet<WaveId>) -> bool {
     let wave = match entry {
+        Entry::WaveLooked { .. } => return false,
         Entry::WaveSealing { wave } | Entry::WaveSealed { wave, .. } | Entry::WaveRenewed { wave, .. } | Entry::Held { wave, .. } => {
             return mine.contains(wave);
         }

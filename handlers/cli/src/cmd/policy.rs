@@ -48,11 +48,11 @@ pub fn read(path: Option<&Path>) -> Result<Policy, Failure> {
         return Err(Failure::Usage(format!("`{}` is a folder: expected a policy in TOML", path.display())));
     }
     if size.len() > POLICY_BYTES_MAX {
-        return Err(Failure::Usage(format!("`{}` has {} bytes: a policy has at most {POLICY_BYTES_MAX}", path.display(), size.len())));
+        return Err(Failure::Placed(format!("{}:1:1: {} bytes: a policy has at most {POLICY_BYTES_MAX}", path.display(), size.len())));
     }
     let bytes = std::fs::read(path).map_err(|error| Failure::file(path, "read", &error))?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::Usage(format!("{}:1:1: not UTF-8: expected a policy in TOML", path.display())))?;
-    policy::parse(&text, &path.display().to_string()).map_err(|errors| Failure::Usage(errors.to_string()))
+    let text = String::from_utf8(bytes).map_err(|_| Failure::Placed(format!("{}:1:1: not UTF-8: expected a policy in TOML", path.display())))?;
+    policy::parse(&text, &path.display().to_string()).map_err(|errors| Failure::Placed(errors.to_string()))
 }
 
 /// Checks or explains a policy.

@@ -78,6 +78,9 @@ pub fn report(summary: &Summary, rest: &Rest, json: bool) -> Result<u8, Failure>
         for (subject, digest) in &rest.asked {
             screen::warn(&format!("`{subject}` awaits approval of digest {}", digest.short()));
         }
+        for hold in &rest.held {
+            screen::warn(&hold.to_string());
+        }
     }
     let violated = !summary.invariants.violations.is_empty() || summary.commands.doubled > 0;
     Ok(u8::from(violated || rest.needs_a_person()))
@@ -147,7 +150,8 @@ fn read_path(path: &Path, inputs: &mut Vec<Input>) -> Result<(), Failure> {
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
         let is_events = file.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| matches!(extension, "json" | "jsonl" | "ndjson"));
-        if is_events && !file.is_dir() {
+        let hidden = base_name(&file).starts_with('.');
+        if is_events && !hidden && !file.is_dir() {
             files.push(file);
         }
     }

@@ -120,12 +120,12 @@ pub fn of(fold: &Fold) -> Status {
     let awaiting =
         summary::campaigns_of(fold).filter(|campaign| !matches!(campaign.phase, tidegate_rules::state::CampaignPhase::Ended { .. })).flat_map(|campaign| {
             settle::unanswered(campaign).map(move |asked| Awaiting {
-            have: u32::try_from(settle::approvers(campaign, asked).len()).unwrap_or(u32::MAX),
-            need: asked.need,
-            subject: asked.subject.to_string(),
-            digest: asked.digest.to_string(),
-        })
-    });
+                have: u32::try_from(settle::approvers(campaign, asked).len()).unwrap_or(u32::MAX),
+                need: asked.need,
+                subject: asked.subject.to_string(),
+                digest: asked.digest.to_string(),
+            })
+        });
     let (targets, verdicts) = summary::targets(fold, &[]);
     Status {
         schema: "tidegate.status/1".into(),

@@ -49,6 +49,6 @@ pub fn run(args: &VerifyArgs) -> Result<u8, Failure> {
             }
             Err(Failure::Person(damage.to_string()))
         }
-        Err(error) => Err(Failure::machine("nothing was verified", &error)),
+        Err(error) => Err(Failure::Usage(error.to_string())),
     }
 }

@@ -92,6 +92,11 @@ fn cases() -> Vec<Case> {
             "",
         ),
         (
+            Entry::WaveLooked { wave: wave.clone(), again_at: at("10:00") },
+            "Wave patch-default.1.w0 and its cells were looked at again; next at 2026-03-02 10:00 UTC.",
+            "",
+        ),
+        (
             Entry::CollectingOn { campaign: campaign.clone(), close_at: at("10:00") },
             "Campaign patch-default.1 goes on collecting until 2026-03-02 10:00 UTC, since another of its lane waits already.",
             "",
