@@ -17,8 +17,8 @@ use crate::bucket;
 use crate::desk::{Missing, later};
 use crate::key::{Key, Tally};
 use crate::state::{
-    Asked, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, PAST_KEPT, Pin, RosterEntry,
-    Seat, SeatAt, State, Target, Wave, WaveStage,
+    Asked, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, PAST_KEPT, Pin, RosterEntry, Seat, SeatAt, State,
+    Target, Wave, WaveStage,
 };
 
 /// How long SSM's index may lag before a search proves anything, in seconds (design: dispatch).

@@ -39,6 +39,7 @@ pub struct Moment {
 pub struct Fuse {
     at: Option<usize>,
     how: How,
+    blind: bool,
     passed: AtomicUsize,
     struck: AtomicBool,
     bell: Notify,
@@ -57,7 +58,13 @@ impl Fuse {
     }
 
     fn never_how(how: How) -> Self {
-        Self { at: None, how, passed: AtomicUsize::new(0), struck: AtomicBool::new(false), bell: Notify::new(), moments: Mutex::new(Vec::new()) }
+        Self { at: None, how, blind: false, passed: AtomicUsize::new(0), struck: AtomicBool::new(false), bell: Notify::new(), moments: Mutex::new(Vec::new()) }
+    }
+
+    /// Searches for commands find nothing, whatever there is: what an engine that did not search would see.
+    #[must_use]
+    pub fn blind(self) -> Self {
+        Self { blind: true, ..self }
     }
 
     /// Comes to its end when the process is killed.
@@ -184,7 +191,8 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
         self.fuse.around("send", self.inner.send(request), || SendOutcome::Ambiguous { why: "the line is cut".to_owned() }).await
     }
     async fn list_commands(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Result<Vec<CommandSeen>, SpokeFault> {
-        self.fuse.around("list_commands", self.inner.list_commands(spoke, document, after, before), unanswered).await
+        let found = self.fuse.around("list_commands", self.inner.list_commands(spoke, document, after, before), unanswered).await;
+        if self.fuse.blind { Ok(Vec::new()) } else { found }
     }
     async fn invocations(&self, spoke: &Spoke, command: &CommandId) -> Result<Vec<Invocation>, SpokeFault> {
         self.fuse.around("invocations", self.inner.invocations(spoke, command), unanswered).await

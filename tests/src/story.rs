@@ -1,5 +1,5 @@
-//! A small estate that is brought to compliance by processes that may die: the store and the world outlive them, a process
-//! is an engine over both. The loop is that of the command line's, in short.
+//! A small estate that is brought to compliance by processes that may die, or that work side by side: the store and the world
+//! outlive them, a process is an engine over both. The loop is that of the command line's, in short.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +32,8 @@ const SWEEP_EVERY_SECS: i64 = 6 * 3600;
 /// A story that has not come to rest after so long never does.
 const GIVE_UP_AFTER_SECS: i64 = 60 * 86_400;
 
+const NO_STORE: &str = "a story needs a store";
+
 /// How a life ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
@@ -43,7 +45,8 @@ pub enum Life {
 
 /// The estate, and what the journal says about it.
 pub struct Story {
-    store: EmbeddedStore,
+    /// Handles on its store: one for each process that works at the same time.
+    stores: Vec<EmbeddedStore>,
     /// The organization.
     pub world: World,
     policy: Policy,
@@ -65,6 +68,14 @@ impl Story {
     /// # Errors
     /// When the default policy or an id is wrong.
     pub fn of_hosts(hosts: u64) -> Result<Self, Failed> {
+        Self::on(vec![EmbeddedStore::Memory(MemoryStore::new())], hosts)
+    }
+
+    /// The same on a store that is there; the first handle is the one that is looked through.
+    ///
+    /// # Errors
+    /// As for [`Story::of_hosts`].
+    pub fn on(stores: Vec<EmbeddedStore>, hosts: u64) -> Result<Self, Failed> {
         let accounts: [AccountId; 2] = ["111122223333".parse()?, "444455556666".parse()?];
         let mut spec = Spec { seed: 7, accounts: accounts.map(AccountSpec::new).to_vec(), ..Spec::default() };
         for (number, account) in (0..hosts).zip(accounts.iter().cycle()) {
@@ -81,7 +92,7 @@ impl Story {
             read: 0,
         };
         let policy = policy::default_policy().map_err(|errors| format!("{errors:?}"))?;
-        Ok(Self { store: EmbeddedStore::Memory(MemoryStore::new()), world: World::new(spec, now), policy, teller })
+        Ok(Self { stores, world: World::new(spec, now), policy, teller })
     }
 
     /// A process begins, and goes on until nothing is left to do or its fuse kills it. Errors are met as a service manager
@@ -90,16 +101,44 @@ impl Story {
     /// # Errors
     /// When the engine fails without its fuse's doing, or nothing comes to rest.
     pub async fn live(&mut self, fuse: &Fuse) -> Result<Life, Failed> {
-        let engine = Engine::new(CrashingStore::new(&self.store, fuse), CrashingCloud::new(&self.world, fuse), self.policy.clone());
+        let (store, world) = (self.stores.first().ok_or(NO_STORE)?, &self.world);
+        let engine = Engine::new(CrashingStore::new(store, fuse), CrashingCloud::new(world, fuse), self.policy.clone());
         let teller = &mut self.teller;
         tokio::select! {
             biased;
             () = fuse.killed() => Ok(Life::Killed),
-            done = teller.tell(&engine, &self.store, &self.world) => match done {
+            done = teller.tell(&engine, store, world) => match done {
                 Ok(()) => Ok(Life::Done),
-                Err(error) if fuse.has_struck() && error.is::<EngineError>() => teller.tell(&engine, &self.store, &self.world).await.map(|()| Life::Done),
+                Err(error) if fuse.has_struck() && error.is::<EngineError>() => teller.tell(&engine, store, world).await.map(|()| Life::Done),
                 Err(error) => Err(error),
             },
+        }
+    }
+
+    /// As many processes as there are handles work at the same time, each on a thread of its own: all of them hear everything
+    /// and look at everything that is due.
+    ///
+    /// # Errors
+    /// When an engine fails, or nothing comes to rest.
+    pub async fn work_together(&mut self) -> Result<(), Failed> {
+        let fuse = &Fuse::never();
+        let engine = |store| Engine::new(CrashingStore::new(store, fuse), CrashingCloud::new(&self.world, fuse), self.policy.clone());
+        let engines: Vec<_> = self.stores.iter().map(engine).collect();
+        let (store, world) = (self.stores.first().ok_or(NO_STORE)?, &self.world);
+        let first = engines.first().ok_or(NO_STORE)?;
+        let teller = &mut self.teller;
+        loop {
+            let (now, heard) = (teller.now, teller.hear(world));
+            std::thread::scope(|scope| {
+                let working: Vec<_> = engines.iter().map(|engine| scope.spawn(|| work_at(engine, &heard, now))).collect();
+                working.into_iter().try_for_each(|thread| thread.join().map_err(|_| "an engine panicked")?)
+            })?;
+            teller.follow(store).await?;
+            if teller.approve(first).await? {
+                continue;
+            }
+            let Some(next) = teller.go_on(first, store, world).await? else { return Ok(()) };
+            teller.now = next;
         }
     }
 
@@ -123,7 +162,7 @@ impl Story {
     /// # Errors
     /// When the store can't be read.
     pub async fn journal(&self) -> Result<String, Failed> {
-        let lines = self.store.journal(0, usize::MAX).await?;
+        let lines = self.stores.first().ok_or(NO_STORE)?.journal(0, usize::MAX).await?;
         Ok(lines.into_iter().map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned() + "\n").collect())
     }
 
@@ -159,11 +198,12 @@ impl Story {
         if (counts.doubled, counts.overlaps, counts.mismarked) != (0, 0, 0) {
             wrong.push(format!("{counts:?}"));
         }
-        let outbox = self.store.outbox(None, 1000).await?;
+        let store = self.stores.first().ok_or(NO_STORE)?;
+        let outbox = store.outbox(None, 1000).await?;
         wrong.extend(outbox.iter().map(|(_, action)| format!("left in the outbox: {action:?}")));
         let teller = &mut self.teller;
         teller.checker.at_rest();
-        for (key, stored) in self.store.list("", None, usize::MAX).await? {
+        for (key, stored) in store.list("", None, usize::MAX).await? {
             teller.checker.same(&key, &stored.body);
         }
         wrong.extend(teller.checker.violations().iter().cloned());
@@ -178,33 +218,62 @@ impl Story {
     }
 }
 
+/// One of several engines: it takes all that is heard and looks at all that is due. Who loses too many races tries again.
+fn work_at<S: Store, C: Cloud>(engine: &Engine<S, C>, heard: &[Event], now: Timestamp) -> Result<(), Failed> {
+    let patient = |done: Result<(), EngineError>| match done {
+        Err(EngineError::Contended { .. }) => Ok(false),
+        Ok(()) => Ok(true),
+        Err(error) => Err(error),
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        for event in heard {
+            while !patient(engine.take(event, now).await.map(drop))? {}
+        }
+        while !patient(engine.tick(now).await)? {}
+        Ok(())
+    })
+}
+
 impl Teller {
     /// Until nothing moves by itself, and nobody has anything left to say.
     async fn tell<S: Store, C: Cloud>(&mut self, engine: &Engine<S, C>, store: &EmbeddedStore, world: &World) -> Result<(), Failed> {
-        self.step(engine, store, world, self.now).await?;
         loop {
+            let heard = self.hear(world);
+            for event in &heard {
+                engine.take(event, self.now).await?;
+            }
+            engine.tick(self.now).await?;
+            self.follow(store).await?;
             if self.approve(engine).await? {
-                self.step(engine, store, world, self.now).await?;
                 continue;
             }
-            let next = self.next(store, world).await?;
-            let at_rest = || !settle::look(self.checker.fold()).moving && world.next_at().is_none_or(|at| self.secs_to(at) > 2 * 3600);
-            if next.is_none_or(|next| self.secs_to(next) > 60) && at_rest() {
-                if self.swept_at == Some(self.now) {
-                    return Ok(());
-                }
-                self.sweep(engine, store).await?;
-                continue;
-            }
-            if self.now > self.give_up {
-                return Err(format!("not at rest on {}: {:?}", self.now, settle::moving(self.checker.fold())).into());
-            }
-            let latest = self.now.checked_add(SignedDuration::from_secs(SWEEP_EVERY_SECS))?;
-            self.step(engine, store, world, next.map_or(latest, |next| next.min(latest))).await?;
-            if self.swept_at.is_none_or(|at| -self.secs_to(at) > SWEEP_EVERY_SECS) {
-                self.sweep(engine, store).await?;
+            match self.go_on(engine, store, world).await? {
+                Some(next) => self.now = next,
+                None => return Ok(()),
             }
         }
+    }
+
+    /// When something happens next; `None` at the end.
+    async fn go_on<S: Store, C: Cloud>(&mut self, engine: &Engine<S, C>, store: &EmbeddedStore, world: &World) -> Result<Option<Timestamp>, Failed> {
+        if self.swept_at.is_none_or(|at| -self.secs_to(at) > SWEEP_EVERY_SECS) {
+            self.sweep(engine, store).await?;
+        }
+        let next = self.next(store, world).await?;
+        let at_rest = || !settle::look(self.checker.fold()).moving && world.next_at().is_none_or(|at| self.secs_to(at) > 2 * 3600);
+        if next.is_none_or(|next| self.secs_to(next) > 60) && at_rest() {
+            // Before it is called rest: has an event been lost?
+            if self.swept_at == Some(self.now) {
+                return Ok(None);
+            }
+            self.sweep(engine, store).await?;
+            return Ok(Some(self.now));
+        }
+        if self.now > self.give_up {
+            return Err(format!("not at rest on {}: {:?}", self.now, settle::moving(self.checker.fold())).into());
+        }
+        let latest = self.now.checked_add(SignedDuration::from_secs(SWEEP_EVERY_SECS))?;
+        Ok(Some(next.map_or(latest, |next| next.min(latest))))
     }
 
     fn secs_to(&self, at: Timestamp) -> i64 {
@@ -217,17 +286,15 @@ impl Teller {
         Ok(store.next_due().await?.into_iter().chain(world.next_at()).map(ahead).min())
     }
 
-    async fn step<S: Store, C: Cloud>(&mut self, engine: &Engine<S, C>, store: &EmbeddedStore, world: &World, to: Timestamp) -> Result<(), Failed> {
-        self.now = self.now.max(to);
-        for delivery in world.advance(self.now) {
-            for read in wire::read(&delivery.bytes) {
-                if let Parsed::Event { event, .. } = read.parsed {
-                    engine.take(&event, self.now).await?;
-                }
-            }
-        }
-        engine.tick(self.now).await?;
-        self.follow(store).await
+    /// Moves the organization on to now; what it tells.
+    fn hear(&self, world: &World) -> Vec<Event> {
+        let reads = world.advance(self.now).into_iter().flat_map(|delivery| wire::read(&delivery.bytes));
+        reads
+            .filter_map(|read| match read.parsed {
+                Parsed::Event { event, .. } => Some(event),
+                _ => None,
+            })
+            .collect()
     }
 
     async fn sweep<S: Store, C: Cloud>(&mut self, engine: &Engine<S, C>, store: &EmbeddedStore) -> Result<(), Failed> {

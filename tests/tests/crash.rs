@@ -98,7 +98,8 @@ fn a_command_whose_sender_was_killed_before_it_heard_of_it_is_found_and_adopted(
             assert!(complaints.is_empty(), "moment {moment}: {complaints:#?}");
             let journal = story.journal().await.expect("the journal");
             assert_eq!(journal.matches(r#""adopted":true"#).count(), 1, "moment {moment}: found by a search, not sent again");
-            let generations: Vec<u64> = story.world.sends().iter().map(|sent| sent.marker.rsplit('/').next().unwrap_or_default().parse().unwrap_or(0)).collect();
+            let generations: Vec<u64> =
+                story.world.sends().iter().map(|sent| sent.marker.rsplit('/').next().unwrap_or_default().parse().unwrap_or(0)).collect();
             assert_eq!(generations.len() * 2, moments.iter().filter(|moment| moment.call == "send").count(), "as many commands as without a crash");
         }
     });

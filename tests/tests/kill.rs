@@ -103,7 +103,6 @@ fn a_replay_that_is_killed_again_and_again_ends_as_one_that_is_not() {
     let ended = tidegate(&broken).expect("it runs");
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let ended = ended.json().expect("a summary");
-    eprintln!("{took:?} {kills} {}", ended["events"]);
     for part in ["targets", "verdicts"] {
         assert_eq!(ended[part], expected[part], "{part}");
     }

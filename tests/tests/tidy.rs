@@ -75,7 +75,9 @@ fn crates_depend_only_downwards() {
         }
     }
     for pure in ["events", "rules"] {
-        for path in tracked().iter().filter(|path| path.starts_with(pure) && !path.ends_with("tests.rs") && path.extension().is_some_and(|extension| extension == "rs")) {
+        for path in
+            tracked().iter().filter(|path| path.starts_with(pure) && !path.ends_with("tests.rs") && path.extension().is_some_and(|extension| extension == "rs"))
+        {
             for banned in ["Timestamp::now", "SystemTime", "std::env", "std::fs", "std::net", "async fn", "tokio"] {
                 assert!(!read(path).contains(banned), "{} is pure and may not use `{banned}`", path.display());
             }

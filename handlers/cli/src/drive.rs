@@ -138,8 +138,7 @@ impl Drive {
 
     fn count(&mut self, outcome: &Outcome, source: &str, index: usize) {
         self.events.count(outcome);
-        if let Outcome::Ignored { why } | Outcome::Rejected { why } = outcome
-        {
+        if let Outcome::Ignored { why } | Outcome::Rejected { why } = outcome {
             self.refused.push(Refused { source: source.to_owned(), index, outcome: outcome.name().to_owned(), reason: why.clone() });
         }
     }
@@ -179,7 +178,6 @@ impl Drive {
                 if self.count_deliveries {
                     let index = usize::try_from(self.events.read).unwrap_or(usize::MAX);
                     self.count(&outcome, DELIVERED, index);
-
                 }
             }
         }

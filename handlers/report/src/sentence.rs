@@ -217,7 +217,12 @@ fn level(entry: &Entry) -> Level<'_> {
 /// the steps that only lead to the next.
 pub(crate) fn is_on_the_timeline(entry: &Entry) -> bool {
     match entry {
-        Entry::Held { .. } | Entry::RosterListed { .. } | Entry::WaveLooked { .. } | Entry::CollectingOn { .. } | Entry::CampaignClosing { .. } | Entry::WaveSealing { .. } => false,
+        Entry::Held { .. }
+        | Entry::RosterListed { .. }
+        | Entry::WaveLooked { .. }
+        | Entry::CollectingOn { .. }
+        | Entry::CampaignClosing { .. }
+        | Entry::WaveSealing { .. } => false,
         entry => matches!(level(entry), Level::Campaign | Level::Wave | Level::Lane),
     }
 }
