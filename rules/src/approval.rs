@@ -14,11 +14,17 @@ use crate::state::{Campaign, CampaignPhase, Wave, WaveStage};
 /// What must be approved before a wave may start: the campaign's digest, or the wave's own where the policy asks for each
 /// wave or the wave's patch set was renewed.
 pub fn subject(policy: &Policy, campaign: &Campaign, id: &WaveId, wave: &Wave) -> (Subject, Digest) {
-    match (&campaign.pin, wave.renewed_until.is_some()) {
+    match (&campaign.pin, is_renewed(campaign)) {
         (Some(pin), true) => (Subject::Wave(id.clone()), Digest::of_parts([wave.digest.as_bytes().as_slice(), pin.snapshot.as_str().as_bytes()])),
         _ if policy.approval.per_wave => (Subject::Wave(id.clone()), wave.digest),
         _ => (Subject::Campaign(campaign.id.clone()), campaign.digest),
     }
+}
+
+/// Whether the patch set that was approved with the whole campaign is no longer the one that runs: every wave from then on
+/// needs a yes of its own, to its targets under the patch set of today.
+pub fn is_renewed(campaign: &Campaign) -> bool {
+    campaign.waves.iter().any(|wave| wave.renewed_until.is_some())
 }
 
 /// The people whose yes to this digest is alive: given, not taken back, not rejected, and not expired at `as_of`.

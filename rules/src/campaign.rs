@@ -332,7 +332,7 @@ fn seal(desk: &mut Desk<'_>, campaign: &Campaign, id: &WaveId) -> Result<(), Mis
     if kept > 0 && strength == PinStrength::None {
         renew(desk, campaign, id)?;
     }
-    if kept > 0 && policy.approval.per_wave {
+    if kept > 0 && (policy.approval.per_wave || approval::is_renewed(campaign)) {
         ask_for_wave(desk, id)?;
     }
     Ok(())

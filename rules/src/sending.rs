@@ -20,6 +20,9 @@ const SCAN_DELIVERY_SECS: i64 = 900;
 /// Execution time-out of a scan, in seconds.
 const SCAN_EXECUTION_SECS: u32 = 1800;
 
+/// How often a scan that the stop cord holds looks whether it still does, in seconds.
+const CORD_AGAIN_SECS: i64 = 3600;
+
 /// The parameters that every command of a campaign shares; part of what is approved.
 pub fn parameters_of(policy: &Policy, snapshot: &SnapshotId) -> BTreeMap<String, Vec<String>> {
     parameters(RunStep::Install, reboot_option(policy), snapshot)
@@ -108,6 +111,12 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
         return Err(Missing::Corrupt(format!("catalog entry `{}` is not known", policy.remediation)));
     };
     let (clearance, timeout_secs, execution_timeout_secs) = if step == RunStep::Scan {
+        // INVARIANT (stop): a scan asks nothing of the other gates, but no intent at all is written while the cord is pulled.
+        if let Some(by) = desk.organization()?.cord {
+            let again_at = desk.after(CORD_AGAIN_SECS);
+            desk.record(Entry::SendPutOff { batch: id.clone(), hold: Hold::CordPulled { by }, again_at })?;
+            return Ok(None);
+        }
         (None, SCAN_DELIVERY_SECS, SCAN_EXECUTION_SECS)
     } else {
         match gate::clear_wave(desk, &id.cell.wave)? {

@@ -1,5 +1,7 @@
 //! The store conformance suite on the stores of one machine, and what a store in a file must do beyond it.
 
+#![cfg(test)]
+
 use std::path::Path;
 
 use tempfile::TempDir;

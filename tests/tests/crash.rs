@@ -1,6 +1,8 @@
 //! A process dies, or a call of it fails, at every moment of a small story; the next process takes up what it left. Real
 //! processes are killed in `kill.rs`.
 
+#![cfg(test)]
+
 use tidegate_tests::crashing::{Fuse, How, Moment};
 use tidegate_tests::story::{Life, Story};
 
@@ -98,10 +100,21 @@ fn a_command_whose_sender_was_killed_before_it_heard_of_it_is_found_and_adopted(
             assert!(complaints.is_empty(), "moment {moment}: {complaints:#?}");
             let journal = story.journal().await.expect("the journal");
             assert_eq!(journal.matches(r#""adopted":true"#).count(), 1, "moment {moment}: found by a search, not sent again");
-            let generations: Vec<u64> =
-                story.world.sends().iter().map(|sent| sent.marker.rsplit('/').next().unwrap_or_default().parse().unwrap_or(0)).collect();
-            assert_eq!(generations.len() * 2, moments.iter().filter(|moment| moment.call == "send").count(), "as many commands as without a crash");
+            assert_eq!(story.world.sends().len() * 2, moments.iter().filter(|moment| moment.call == "send").count(), "as many commands as without a crash");
         }
+    });
+}
+
+#[test]
+fn a_second_install_would_be_seen() {
+    run(async {
+        let moments = moments_of(FEWER_HOSTS).await;
+        let first = moments.iter().position(|moment| *moment == Moment { call: "send", done: true }).expect("a send");
+        let mut story = Story::of_hosts(FEWER_HOSTS).expect("a story");
+        assert_eq!(story.live(&Fuse::at(first, How::Killed)).await.expect("it is killed"), Life::Killed);
+        story.live(&Fuse::never().blind()).await.expect("it comes to rest");
+        let complaints = story.complaints().await.expect("the store is read");
+        assert!(complaints.iter().any(|complaint| complaint.contains("doubled: 1")), "{complaints:#?}");
     });
 }
 

@@ -1,5 +1,7 @@
 //! Every command of the README runs.
 
+#![cfg(test)]
+
 use std::process::Command;
 
 use tidegate_tests::binary::{root, tidegate};

@@ -1,5 +1,7 @@
 //! `kill -9` of real processes, at any moment: nothing is lost, nothing is sent twice.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};

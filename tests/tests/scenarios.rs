@@ -1,6 +1,8 @@
 //! Stories with goldens: each file in `scenarios/` is a list of commands and what they print. `cargo dev bless` writes them
 //! anew; a changed golden is what a review looks at.
 
+#![cfg(test)]
+
 use std::process::Command;
 
 use tidegate_tests::binary::{root, tidegate};

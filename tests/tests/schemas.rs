@@ -1,5 +1,7 @@
 //! The JSON documents keep their schemas: generated from the types, checked in, and what the commands print fits them.
 
+#![cfg(test)]
+
 use std::process::Command;
 
 use schemars::{Schema, schema_for};

@@ -1,6 +1,8 @@
 //! Luck as seeds: whole worlds with faults, run to rest with every invariant checked line by line. A failing seed is replayed
 //! with `cargo dev sim SEED`.
 
+#![cfg(test)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidegate_cli::cmd::{policy, simulate};

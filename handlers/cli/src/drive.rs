@@ -351,7 +351,7 @@ impl Drive {
 }
 
 /// The source of what the simulated organization itself delivers.
-const DELIVERED: &str = "eventbridge";
+pub const DELIVERED: &str = "eventbridge";
 
 fn seconds(from: Timestamp, to: Timestamp) -> i64 {
     to.duration_since(from).as_secs()

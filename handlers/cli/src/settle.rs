@@ -66,6 +66,10 @@ pub fn look(fold: &Fold) -> Rest {
             State::Batch(batch) => {
                 rest.moving |= match &batch.phase {
                     BatchPhase::Ended => false,
+                    BatchPhase::Ready { hold: Some(hold), .. } if hold.needs_a_person() => {
+                        rest.held.push(hold.clone());
+                        false
+                    }
                     BatchPhase::Stranded { tries, .. } => *tries < PATIENCE,
                     _ => true,
                 };

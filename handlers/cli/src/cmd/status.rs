@@ -178,11 +178,13 @@ pub fn text(summary: &Summary) -> String {
         events.ignored,
         events.rejected
     );
-    for refused in summary.refused.iter().take(20) {
+    // What the simulated organization sends by itself is ignored by the hundred; --json lists it.
+    let refused: Vec<_> = summary.refused.iter().filter(|refused| refused.source != crate::drive::DELIVERED).collect();
+    for refused in refused.iter().take(20) {
         line!(text, "          {DIM}{}[{}] {}:{DIM:#} {}", refused.source, refused.index, refused.outcome, refused.reason);
     }
-    if summary.refused.len() > 20 {
-        line!(text, "          {DIM}and {} more: --json lists them all{DIM:#}", summary.refused.len() - 20);
+    if refused.len() > 20 {
+        line!(text, "          {DIM}and {} more: --json lists them all{DIM:#}", refused.len() - 20);
     }
     campaigns(&mut text, &summary.campaigns);
     states(&mut text, &summary.targets, &summary.verdicts);

@@ -93,7 +93,7 @@ fn cases() -> Vec<Case> {
         ),
         (
             Entry::WaveLooked { wave: wave.clone(), again_at: at("10:00") },
-            "Wave patch-default.1.w0 and its cells were looked at again; next at 2026-03-02 10:00 UTC.",
+            "Wave patch-default.1.w1 and its cells were looked at again; next at 2026-03-02 10:00 UTC.",
             "",
         ),
         (
