@@ -179,6 +179,13 @@ pub enum Entry {
         why: String,
     },
 
+    /// AWS Config contradicted two proofs while its word was awaited: the wave counts the target as failed after all.
+    Contradicted {
+        /// The target.
+        target: TargetKey,
+        /// The cell that had patched it.
+        cell: CellId,
+    },
     /// A policy was put to use; its text is pinned under its digest.
     PolicyPinned {
         /// Its digest.

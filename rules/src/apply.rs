@@ -27,7 +27,9 @@ pub const SEARCH_AFTER_SECS: i64 = 15 * 60;
 /// The stream that an entry belongs to: the aggregate that it is about.
 pub fn home(entry: &Entry) -> Key {
     match entry {
-        Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } => Key::target(target),
+        Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } | Entry::Contradicted { target, .. } => {
+            Key::target(target)
+        }
         Entry::PolicyPinned { digest, .. } => Key::policy(digest),
         Entry::CampaignOpened { campaign, .. }
         | Entry::CollectingOn { campaign, .. }
@@ -96,6 +98,12 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         Entry::Moved { target, to, verdict, .. } => {
             let target = target_mut(book, target)?;
             move_target(target, to, *verdict);
+        }
+        Entry::Contradicted { target, cell: id } => {
+            target_mut(book, target)?;
+            let cell = cell_mut(book, id)?;
+            seat_all(cell, std::iter::once(&target.instance), SeatAt::Contradicted);
+            tally(book, &id.wave, Tally::Bad, 1);
         }
         Entry::PolicyPinned { digest, policy } => book.put(Key::policy(digest), State::Policy { json: policy.clone() })?,
         Entry::CampaignOpened { campaign, policy, close_at, .. } => {

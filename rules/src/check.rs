@@ -15,7 +15,7 @@ use crate::apply::{Fold, apply};
 use crate::freeze;
 use crate::key::Key;
 use crate::policy::Policy;
-use crate::state::{Batch, BatchPhase, Campaign, State, Target, WaveStage};
+use crate::state::{Batch, BatchPhase, Campaign, Cell, SeatAt, State, Target, WaveStage};
 use crate::window::{self, Opening};
 
 /// Violations kept; more are only counted.
@@ -256,14 +256,13 @@ impl Checker {
         let held: BTreeMap<TargetKey, BatchId> = self.targets().filter_map(|target| target.lease.clone().map(|batch| (target.key.clone(), batch))).collect();
         let same = held == self.leases;
         self.expect(same, 6, || "the leases of the targets are not those that batches hold".into());
+        let count = |cell: &Cell, at: SeatAt| (cell.at(at).count() + cell.at(SeatAt::Contradicted).count()) as u64;
         let cells: Vec<(CellId, u64, u64)> = self
             .fold
             .items
             .values()
             .filter_map(|state| match state {
-                State::Cell(cell) => {
-                    Some((cell.id.clone(), cell.at(crate::state::SeatAt::Ok).count() as u64, cell.at(crate::state::SeatAt::Bad).count() as u64))
-                }
+                State::Cell(cell) => Some((cell.id.clone(), count(cell, SeatAt::Ok), count(cell, SeatAt::Bad))),
                 _ => None,
             })
             .collect();

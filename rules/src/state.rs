@@ -385,6 +385,8 @@ pub enum SeatAt {
     AwaitsReboot,
     /// Proven patched.
     Ok,
+    /// Proven patched, and contradicted by AWS Config later: counted as both, since tallies only grow.
+    Contradicted,
     /// Failed or unknown.
     Bad,
     /// Never touched.

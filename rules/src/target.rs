@@ -56,7 +56,12 @@ fn on_non_compliant(desk: &mut Desk<'_>, target: &Target, fact: &Fact) -> Result
         Standing::PatchedUnconfirmed { proven_at, .. } if fact.ordering <= *proven_at => Ok(()),
         // Nobody waits for Config's word on that attempt any more: this is a finding of its own.
         Standing::PatchedUnconfirmed { lag: Some(_), .. } => open(desk, &target.key, rule_of(fact)),
-        Standing::PatchedUnconfirmed { .. } => {
+        Standing::PatchedUnconfirmed { cell, .. } => {
+            // What the bake is for: a wave that two proofs had called good may still go over its budget.
+            if desk.cell(cell)?.is_some() {
+                desk.record(Entry::Contradicted { target: target.key.clone(), cell: cell.clone() })?;
+                desk.ask(Action::Nudge(Nudge::Campaign(cell.wave.campaign.clone())));
+            }
             let why = "AWS Config found it non-compliant after the scan that had proven it";
             let to = retry::after_failure(&desk.policy().retry, target.attempts, desk.now(), why);
             moved(desk, &target.key, to, Some(Verdict::FalseSuccess), why)

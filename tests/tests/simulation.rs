@@ -69,6 +69,7 @@ fn two_hundred_worlds_with_faults_come_to_rest_without_a_violation() {
                         0 => separate_reboots(),
                         1 => builtin("accelerated"),
                         2 => builtin("emergency"),
+                        3 => builtin("slow-roll"),
                         _ => policy::read(None).unwrap(),
                     };
                     let hosts = 5 + (seed * 7) % 56;

@@ -109,7 +109,7 @@ impl Ledger {
                 row.opened_at = Some(at);
                 row.policy = Some(*policy);
             }
-            Entry::CollectingOn { .. } | Entry::WaveLooked { .. } => {}
+            Entry::CollectingOn { .. } | Entry::WaveLooked { .. } | Entry::Contradicted { .. } => {}
             Entry::CampaignClosing { campaign } => self.campaign(campaign).closing_at = Some(at),
             Entry::CampaignClosed { campaign, waves, digest, snapshot } => {
                 let row = self.campaign(campaign);

@@ -39,7 +39,11 @@ pub fn sentence(entry: &Entry, about: Option<&TargetKey>) -> Option<String> {
 /// Entries that name targets, from the side of one of them.
 fn about_target(entry: &Entry, about: &TargetKey) -> Option<String> {
     match entry {
-        Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } if target == about => told_of_one(entry, &"it"),
+        Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Contradicted { target, .. } | Entry::Moved { target, .. }
+            if target == about =>
+        {
+            told_of_one(entry, &"it")
+        }
         Entry::ChunkDescribed { campaign, account, region, hosts, moved, .. } if (*account, region) == (about.account, &about.region) => {
             if let Some((_, to, _)) = moved.iter().find(|(instance, ..)| *instance == about.instance) {
                 return Some(format!("for campaign {campaign} it was looked up: it {}", standing(to)));
@@ -88,7 +92,9 @@ fn about_target(entry: &Entry, about: &TargetKey) -> Option<String> {
 /// The same entries, told of everyone in them.
 fn told_of_all(entry: &Entry) -> Option<String> {
     match entry {
-        Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } => told_of_one(entry, target),
+        Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Contradicted { target, .. } | Entry::Moved { target, .. } => {
+            told_of_one(entry, target)
+        }
         Entry::ChunkDescribed { campaign, account, region, hosts, moved, .. } => {
             let (hosts, others) = (count(hosts.len() as u64, "host"), count(moved.len() as u64, "member"));
             Some(format!("for campaign {campaign}, {hosts} in {account}/{region} can be patched; {others} can't"))
@@ -146,6 +152,7 @@ fn told_of_one(entry: &Entry, who: &dyn fmt::Display) -> Option<String> {
         }
         Entry::Enrolled { campaign, rule: Some(rule), .. } => format!("{who} joined campaign {campaign}, found by Config rule `{}`", plain(rule)),
         Entry::Enrolled { campaign, rule: None, .. } => format!("{who} joined campaign {campaign}"),
+        Entry::Contradicted { cell, .. } => format!("AWS Config contradicted the two proofs of {who}: wave {} counts it as failed", cell.wave),
         Entry::Moved { to, verdict, why, .. } => {
             let verdict = verdict.map(|verdict| format!(", verdict {verdict}")).unwrap_or_default();
             format!("{who} {}{verdict}{}", standing(to), because(to, why))
@@ -172,6 +179,7 @@ fn level(entry: &Entry) -> Level<'_> {
         Entry::FactNoted { .. }
         | Entry::Enrolled { .. }
         | Entry::Moved { .. }
+        | Entry::Contradicted { .. }
         | Entry::ChunkDescribed { .. }
         | Entry::CellCut { .. }
         | Entry::CellSealed { .. }

@@ -85,6 +85,11 @@ fn cases() -> Vec<Case> {
             "111122223333/eu-west-1/i-00a1b2c3d4e5f0000 is quarantined: ops must look at it: out of attempts, verdict failed.",
             "It is quarantined: ops must look at it: out of attempts, verdict failed.",
         ),
+        (
+            Entry::Contradicted { target: key.clone(), cell: cell.clone() },
+            "AWS Config contradicted the two proofs of 111122223333/eu-west-1/i-00a1b2c3d4e5f0000: wave patch-default.1.w1 counts it as failed.",
+            "AWS Config contradicted the two proofs of it: wave patch-default.1.w1 counts it as failed.",
+        ),
         (Entry::PolicyPinned { digest, policy: "{}".into() }, "Policy 028f0df5b859 was put to use.", ""),
         (
             Entry::CampaignOpened { campaign: campaign.clone(), policy: digest, close_at: at("10:00"), doors: 16 },
