@@ -59,7 +59,8 @@ fn crates_depend_only_downwards() {
         ("tidegate-embedded", &["tidegate-engine", "tidegate-rules", "tidegate-events"]),
         ("tidegate-world", &["tidegate-engine", "tidegate-rules", "tidegate-events"]),
         ("tidegate-aws", &["tidegate-engine", "tidegate-rules", "tidegate-events"]),
-        ("tidegate-lambda", &["tidegate-aws", "tidegate-engine", "tidegate-report", "tidegate-rules", "tidegate-events"]),
+        ("tidegate-console", &["tidegate-engine", "tidegate-embedded", "tidegate-world", "tidegate-report", "tidegate-rules", "tidegate-events"]),
+        ("tidegate-lambda", &["tidegate-aws", "tidegate-console", "tidegate-engine", "tidegate-report", "tidegate-rules", "tidegate-events"]),
         // The command line names `tidegate-aws` behind a feature: the first `cargo run` compiles no AWS SDK.
         ("tidegate", &["tidegate-aws", "tidegate-engine", "tidegate-embedded", "tidegate-world", "tidegate-report", "tidegate-rules", "tidegate-events"]),
         ("tidegate-dev", &[]),

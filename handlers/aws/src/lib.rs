@@ -1,1 +1,4 @@
 //! The engine's ports on AWS.
+
+pub mod queue;
+pub mod random;
