@@ -1,1 +1,3 @@
 //! The engine's ports on AWS.
+
+pub mod dynamo;
