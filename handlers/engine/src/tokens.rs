@@ -38,21 +38,39 @@ pub struct UsedToken {
     pub at: Timestamp,
 }
 
+impl UsedToken {
+    /// Whether both are the same word of the same person.
+    pub fn is_same_use(&self, other: &Self) -> bool {
+        self.word == other.word && self.by.is_same_person(&other.by)
+    }
+}
+
 /// Why a token can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// There is none, or it was forgotten after its time.
+    /// Nobody was given such a token, or it expired long ago.
     #[error("this link is not known: use the one of the newest message")]
     Unknown,
-    /// Its time is over.
-    #[error("this link has expired: wait for the next message, or decide with `tidegate approve`")]
-    Expired,
-    /// A decision was made with it, and another one is wanted now.
-    #[error("this link was used already: a decision that was made is not changed by the same link")]
-    UsedOtherwise,
-    /// The store does not answer.
+    /// It is too late.
+    #[error("this link expired at {0}: wait for the next message, or decide with `tidegate approve`")]
+    Expired(Timestamp),
+    /// It was used for something else: another word, or by somebody else.
+    #[error("this link was used before: {} said {} with it at {}", .0.by, said(.0.word), .0.at)]
+    UsedOtherwise(Box<UsedToken>),
+    /// It was given to somebody else.
+    #[error("this link was given to {0}: only they may use it")]
+    NotYours(PersonId),
+    /// The store did not answer, or refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn said(word: Word) -> &'static str {
+    match word {
+        Word::Approve => "yes",
+        Word::Reject => "no",
+        Word::Revoke => "that a yes is taken back",
+    }
 }
 
 /// Where tokens are kept. Hashes are SHA-256 over the token's text.

@@ -3,8 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_aws::cloud::AwsCloud;
-use tidegate_aws::dynamo::DynamoStore;
-use tidegate_aws::random::random_hex;
+use tidegate_aws::dynamo::{DynamoStore, new_token, token_hash};
 use tidegate_engine::store::Store;
 use tidegate_engine::tokens::{TokenRecord, Tokens};
 use tidegate_engine::{Engine, EngineError};
@@ -66,7 +65,7 @@ impl Herald for SnsHerald<'_> {
             return told(notice, self.engine.cloud().publish(notice, None, None).await);
         };
         for person in &question.people {
-            let token = random_hex();
+            let token = new_token().map_err(|source| EngineError::Store { what: "a token".into(), source })?;
             let record = TokenRecord {
                 subject: question.subject.clone(),
                 digest: question.digest,
@@ -74,7 +73,7 @@ impl Herald for SnsHerald<'_> {
                 expires_at: question.expires_at,
                 used: None,
             };
-            let kept = self.engine.store().put_token(&Digest::of(token.as_bytes()), &record).await;
+            let kept = self.engine.store().put_token(&token_hash(&token), &record).await;
             kept.map_err(|source| EngineError::Store { what: "a token".into(), source })?;
             let link = format!("{console}/approval?token={token}");
             told(notice, self.engine.cloud().publish(notice, Some(&link), person.as_ref()).await)?;

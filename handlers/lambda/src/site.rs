@@ -88,7 +88,7 @@ impl Fresh for DynamoStore {
     }
 
     fn kept_at(&self, id: ActionId) -> Timestamp {
-        tidegate_aws::dynamo::time_of(id.0)
+        DynamoStore::kept_at(id)
     }
 }
 
