@@ -41,6 +41,15 @@ pub enum FactSource {
     ConfigRule(String),
     /// SSM's own `Configuration Compliance State Change`; it names no rule.
     SsmCompliance,
+    /// A Security Hub control, by its id, such as `SSM.2`: it repeats a Config rule's verdict without the time of capture.
+    SecurityHub(String),
+}
+
+impl FactSource {
+    /// Whether it only repeats what another has judged, at a time that says nothing about when the judged state was captured.
+    pub fn is_copy(&self) -> bool {
+        matches!(self, Self::SecurityHub(_))
+    }
 }
 
 impl fmt::Display for FactSource {
@@ -48,6 +57,7 @@ impl fmt::Display for FactSource {
         match self {
             Self::ConfigRule(name) => write!(f, "Config rule `{name}`"),
             Self::SsmCompliance => f.write_str("Systems Manager compliance"),
+            Self::SecurityHub(control) => write!(f, "Security Hub control `{control}`"),
         }
     }
 }
@@ -55,12 +65,14 @@ impl fmt::Display for FactSource {
 /// One statement about one target's compliance.
 ///
 /// Two statements with equal `compliance` and `ordering` are one fact, whoever emits it: several rules (standalone,
-/// organization, conformance pack, Security Hub) judge the same configuration item.
+/// organization, conformance pack, Security Hub's) judge the same configuration item. A copy ([`FactSource::is_copy`]) has no
+/// time of capture: it counts where nothing is known at first hand, and is known already or stale everywhere else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
     /// What was found.
     pub compliance: Compliance,
-    /// When the judged state was captured (`orderingTimestamp`); decides what is newer.
+    /// When the judged state was captured (`orderingTimestamp`); decides what is newer. Of a copy: when it was made, which is
+    /// later by an unknown span.
     pub ordering: Timestamp,
     /// When the result was recorded; only breaks ties, since a re-evaluation stamps old facts anew.
     pub recorded: Timestamp,
@@ -69,15 +81,22 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// Whether both state the same thing about the same captured state.
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        self.compliance == other.compliance && self.ordering == other.ordering
+    /// Whether this adds nothing to `known`: both state the same thing about the same captured state, or this is a copy of
+    /// a verdict that is known at first hand. A fact at first hand always adds something to a copy: its capture time.
+    pub fn repeats(&self, known: &Self) -> bool {
+        let is_same = match (self.source.is_copy(), known.source.is_copy()) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => self.ordering == known.ordering,
+        };
+        is_same && self.compliance == known.compliance
     }
 
-    /// Whether this is newer than `other`: by capture time, then by recording time; where both are equal, non-compliant
-    /// counts as newer, so that any order of arrival ends in the same verdict, and in the safe one.
+    /// Whether this is newer than `other`. What is known at first hand is newer than any copy, whenever that was made: a copy
+    /// may be made of an old state at any time. Then by capture time, then by recording time; where all are equal,
+    /// non-compliant counts as newer. So any order of arrival ends in the same verdict, and in the safe one.
     pub fn is_newer_than(&self, other: &Self) -> bool {
-        let place = |fact: &Self| (fact.ordering, fact.recorded, fact.compliance == Compliance::NonCompliant);
+        let place = |fact: &Self| (!fact.source.is_copy(), fact.ordering, fact.recorded, fact.compliance == Compliance::NonCompliant);
         place(self) > place(other)
     }
 }

@@ -29,11 +29,12 @@ pub fn on_fact(desk: &mut Desk<'_>, key: &TargetKey, fact: &Fact) -> Result<Outc
     }
     let target = desk.target(key)?.cloned();
     if let Some(target) = &target {
-        if target.facts.iter().any(|known| known.is_same_as(fact)) {
+        if target.facts.iter().any(|known| fact.repeats(known)) {
             return Ok(Outcome::Duplicate);
         }
         if let Some(newest) = target.fact().filter(|newest| !fact.is_newer_than(newest)) {
-            return Ok(Outcome::Stale { why: format!("{} as of {} is known", newest.compliance, newest.ordering) });
+            let at_first_hand = if fact.source.is_copy() && !newest.source.is_copy() { " at first hand" } else { "" };
+            return Ok(Outcome::Stale { why: format!("{} as of {} is known{at_first_hand}", newest.compliance, newest.ordering) });
         }
     }
     desk.record(Entry::FactNoted { target: key.clone(), fact: fact.clone() })?;
@@ -51,7 +52,11 @@ pub fn on_fact(desk: &mut Desk<'_>, key: &TargetKey, fact: &Fact) -> Result<Outc
 
 fn on_non_compliant(desk: &mut Desk<'_>, target: &Target, fact: &Fact) -> Result<(), Missing> {
     match &target.standing {
-        Standing::Compliant | Standing::Unreachable { .. } | Standing::Unmanaged { .. } => open(desk, &target.key, rule_of(fact)),
+        Standing::Compliant => open(desk, &target.key, rule_of(fact)),
+        // A copy is made anew every few hours, of old states too: it may begin something, but it contradicts no proof and
+        // brings nobody back.
+        _ if fact.source.is_copy() => Ok(()),
+        Standing::Unreachable { .. } | Standing::Unmanaged { .. } => open(desk, &target.key, rule_of(fact)),
         // The proof was newer: this fact tells how it was before. It opens nothing.
         Standing::PatchedUnconfirmed { proven_at, .. } if fact.ordering <= *proven_at => Ok(()),
         // Nobody waits for Config's word on that attempt any more: this is a finding of its own.
@@ -89,6 +94,8 @@ fn on_compliant(desk: &mut Desk<'_>, target: &Target, fact: &Fact) -> Result<(),
             }
             moved(desk, &target.key, Standing::Compliant, Some(confirmed(target.verdict)), &why)
         }
+        // Nor is a copy's word enough to take back what a run of ours has found.
+        Standing::PendingReboot { .. } | Standing::Quarantined { .. } if fact.source.is_copy() => Ok(()),
         Standing::Enrolled { .. }
         | Standing::Retrying { .. }
         | Standing::PendingReboot { .. }
@@ -110,7 +117,7 @@ pub fn confirmed(verdict: Option<Verdict>) -> Verdict {
 fn rule_of(fact: &Fact) -> Option<String> {
     match &fact.source {
         FactSource::ConfigRule(name) => Some(name.clone()),
-        FactSource::SsmCompliance => None,
+        FactSource::SsmCompliance | FactSource::SecurityHub(_) => None,
     }
 }
 
