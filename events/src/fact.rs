@@ -81,15 +81,15 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// Whether this adds nothing to `known`: both state the same thing about the same captured state, or this is a copy of
-    /// a verdict that is known at first hand. A fact at first hand always adds something to a copy: its capture time.
-    pub fn repeats(&self, known: &Self) -> bool {
-        let is_same = match (self.source.is_copy(), known.source.is_copy()) {
-            (true, false) => true,
-            (false, true) => false,
-            _ => self.ordering == known.ordering,
-        };
-        is_same && self.compliance == known.compliance
+    /// Whether both state the same thing about the same captured state. A copy and a fact at first hand are never the same,
+    /// even of one time: only one of the two times is that of the capture.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.compliance == other.compliance && self.ordering == other.ordering && self.source.is_copy() == other.source.is_copy()
+    }
+
+    /// Whether this is a copy of a verdict that is known at first hand.
+    pub fn echoes(&self, known: &Self) -> bool {
+        self.compliance == known.compliance && self.source.is_copy() && !known.source.is_copy()
     }
 
     /// Whether this is newer than `other`. What is known at first hand is newer than any copy, whenever that was made: a copy

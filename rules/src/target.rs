@@ -1,5 +1,8 @@
 //! One target: what a fact about it means where it stands.
 
+#[cfg(test)]
+mod tests;
+
 use tidegate_events::action::Nudge;
 use tidegate_events::entry::Standing;
 use tidegate_events::event::InstanceState;
@@ -29,10 +32,13 @@ pub fn on_fact(desk: &mut Desk<'_>, key: &TargetKey, fact: &Fact) -> Result<Outc
     }
     let target = desk.target(key)?.cloned();
     if let Some(target) = &target {
-        if target.facts.iter().any(|known| fact.repeats(known)) {
+        if target.facts.iter().any(|known| known.is_same_as(fact)) {
             return Ok(Outcome::Duplicate);
         }
         if let Some(newest) = target.fact().filter(|newest| !fact.is_newer_than(newest)) {
+            if fact.echoes(newest) {
+                return Ok(Outcome::Duplicate);
+            }
             let at_first_hand = if fact.source.is_copy() && !newest.source.is_copy() { " at first hand" } else { "" };
             return Ok(Outcome::Stale { why: format!("{} as of {} is known{at_first_hand}", newest.compliance, newest.ordering) });
         }

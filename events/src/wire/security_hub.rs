@@ -56,9 +56,9 @@ fn in_asff(envelope: &Envelope<'_>, finding: &Object<'_>) -> Finding {
     let judged = finding.get("Compliance").map(|_| finding.object("Compliance")).transpose()?;
     let named = judged.as_ref().map(|judged| judged.optional_text("SecurityControlId")).transpose()?.flatten();
     is_control(named.map_or_else(|| finding.text("GeneratorId").map(last_segment), Ok)?)?;
-    told_at_home(envelope, finding.id("AwsAccountId")?, home)?;
-    if let Some(region) = finding.optional_text("Region")? {
-        told_at_home(envelope, finding.id("AwsAccountId")?, region)?;
+    let account = finding.id("AwsAccountId")?;
+    for region in [Some(home), finding.optional_text("Region")?].into_iter().flatten() {
+        told_at_home(envelope, account, region)?;
     }
     match finding.optional_text("RecordState")? {
         None | Some("ACTIVE") => {}
