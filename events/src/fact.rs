@@ -65,7 +65,7 @@ impl fmt::Display for FactSource {
 /// One statement about one target's compliance.
 ///
 /// Two statements with equal `compliance` and `ordering` are one fact, whoever emits it: several rules (standalone,
-/// organization, conformance pack, Security Hub's) judge the same configuration item. A copy ([`FactSource::is_copy`]) has no
+/// organization, conformance pack, Security Hub's) judge the same configuration item. A copy (Security Hub) has no
 /// time of capture: it counts where nothing is known at first hand, and is known already or stale everywhere else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
