@@ -3,6 +3,7 @@
 mod patterns;
 mod properties;
 mod samples;
+mod security_hub;
 mod splitting;
 
 use std::fs;
