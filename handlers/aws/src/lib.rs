@@ -1,1 +1,5 @@
 //! The engine's ports on AWS.
+
+pub mod clients;
+pub mod cloud;
+pub mod secret;
