@@ -72,6 +72,13 @@ impl Hub {
         }
     }
 
+    /// Reads the SDK configuration from the environment. Sends nothing unless the environment names no Region.
+    pub async fn load(account: Option<AccountId>) -> Self {
+        // The pool of connections is made first, so that the loader makes none of its own for credentials that need one.
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(pooled_https()).load().await;
+        Self::new(config, account)
+    }
+
     /// The completed configuration.
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.inner.config

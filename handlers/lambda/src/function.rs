@@ -25,6 +25,7 @@ where
     W: Fn(Arc<Site>, Record, Scope) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
+    site.learn(&event.context);
     let scope = Scope { metrics: Arc::default(), leave: Arc::new(leave_by(&event.context)) };
     let name = site.settings().function.name();
     let shared = scope.clone();

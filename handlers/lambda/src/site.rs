@@ -1,6 +1,8 @@
 //! This process: its settings, read at the start, and everything that talks to AWS, made when the first invocation asks for it
 //! and kept for those after it.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use lambda_runtime::Context;
 use tidegate_aws::clients::Hub;
@@ -9,6 +11,7 @@ use tidegate_aws::dynamo::DynamoStore;
 use tidegate_engine::Engine;
 use tidegate_engine::store::{ActionId, Store};
 use tidegate_events::Action;
+use tidegate_events::id::AccountId;
 use tokio::sync::OnceCell;
 
 use crate::post::SqsPost;
@@ -26,12 +29,13 @@ pub struct Site {
     settings: Settings,
     hub: OnceCell<Hub>,
     shell: OnceCell<AwsShell>,
+    account: OnceLock<AccountId>,
 }
 
 impl Site {
     /// A process with these settings. Nothing is connected yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, hub: OnceCell::new(), shell: OnceCell::new() }
+        Self { settings, hub: OnceCell::new(), shell: OnceCell::new(), account: OnceLock::new() }
     }
 
     /// Its settings.
@@ -39,9 +43,16 @@ impl Site {
         &self.settings
     }
 
+    /// Learns from an invocation in which account this runs.
+    pub fn learn(&self, context: &Context) {
+        if let Some(account) = context.invoked_function_arn.split(':').nth(4).and_then(|account| account.parse().ok()) {
+            self.account.get_or_init(|| account);
+        }
+    }
+
     /// The clients of the hub's own services.
     pub async fn hub(&self) -> &Hub {
-        self.hub.get_or_init(|| async { Hub::load().await }).await
+        self.hub.get_or_init(|| async { Hub::load(self.account.get().copied()).await }).await
     }
 
     /// The engine with queues around it.
@@ -65,7 +76,9 @@ impl Site {
             external_id: settings.external_id.clone(),
             aggregator: settings.aggregator.clone(),
             topic: settings.topic.clone(),
-            tags_wanted: settings.policy.wants_tags(),
+            // Tags decide about waves and exemptions, of older pinned policies too: they are always read.
+            tags_wanted: true,
+            hub_account: self.account.get().copied(),
             ..CloudSettings::default()
         }
     }

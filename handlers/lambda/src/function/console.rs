@@ -25,6 +25,7 @@ impl Decider for AwsShell {
 
 /// Answers one request.
 pub async fn run(site: Arc<Site>, event: LambdaEvent<LambdaFunctionUrlRequest>) -> LambdaFunctionUrlResponse {
+    site.learn(&event.context);
     let request = read(event.payload);
     let shell = site.shell().await;
     let response = match Console::new(shell.engine(), shell).answer(&request, now()).await {

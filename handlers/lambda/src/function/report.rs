@@ -40,7 +40,8 @@ pub struct Written {
 ///
 /// # Errors
 /// When the journal can't be read or the bucket does not take it: Lambda's own retry, or the next day, writes it again.
-pub async fn run(site: Arc<Site>, _event: LambdaEvent<serde_json::Value>) -> Result<Written, String> {
+pub async fn run(site: Arc<Site>, event: LambdaEvent<serde_json::Value>) -> Result<Written, String> {
+    site.learn(&event.context);
     let written = write(&site, now()).await;
     match &written {
         Ok(written) => tracing::info!(bucket = %written.bucket, lines = written.lines, root = %written.root, "report"),
