@@ -5,6 +5,9 @@ use super::*;
 const CSPM: &str = "13-securityhub-findings-imported-ssm2.json";
 const V2: &str = "38-securityhub-v2-failed.json";
 
+/// What is changed in a finding, and how.
+type Change = (&'static str, fn(&mut Value));
+
 /// A sample with one finding, changed.
 fn changed(name: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut event = sample_value(name);
@@ -76,7 +79,7 @@ fn only_the_product_that_nobody_else_can_import_under_counts() {
 #[test]
 fn no_finding_speaks_of_another_account_or_region() {
     let elsewhere = "only what an account says of itself, in its own Region, counts";
-    let cspm: [(&str, fn(&mut Value)); 4] = [
+    let cspm: [Change; 4] = [
         ("account", |finding| finding["AwsAccountId"] = "444455556666".into()),
         ("Region", |finding| finding["Region"] = "eu-west-1".into()),
         ("Region of the resource", |finding| finding["Resources"][0]["Region"] = "eu-west-1".into()),
@@ -85,7 +88,7 @@ fn no_finding_speaks_of_another_account_or_region() {
     for (what, change) in cspm {
         assert!(changed(CSPM, change).ends_with(elsewhere), "{what}");
     }
-    let v2: [(&str, fn(&mut Value)); 3] = [
+    let v2: [Change; 3] = [
         ("account", |finding| finding["cloud"]["account"]["uid"] = "444455556666".into()),
         ("Region", |finding| finding["cloud"]["region"] = "eu-west-1".into()),
         ("Region of the resource", |finding| finding["resources"][0]["region"] = "eu-west-1".into()),
