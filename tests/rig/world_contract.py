@@ -89,7 +89,7 @@ class Caller:
 
     def client(self, service):
         if service not in self.clients:
-            config = botocore.config.Config(retries={"max_attempts": 1, "mode": "standard"}, parameter_validation=False, read_timeout=20)
+            config = botocore.config.Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False, read_timeout=20)
             client = self.session.client(service, endpoint_url=self.endpoint, config=config)
             client.meta.events.register(f"before-parse.{client.meta.service_model.service_id.hyphenize()}", self.inspect)
             self.clients[service] = client
@@ -498,6 +498,7 @@ def signatures(spoke, endpoint):
         (signed(now + datetime.timedelta(minutes=6)), "{}", "InvalidSignatureException"),
         (signed(now, service="config"), "{}", "InvalidSignatureException"),
         (signed(now, key=""), "{}", "UnrecognizedClientException"),
+        (signed(now, key="999999999999"), "{}", "UnrecognizedClientException"),
         (good, "{", "SerializationException"),
         (good, "[1]", "SerializationException"),
         (good, '{"MaxResults":"many"}', "SerializationException"),

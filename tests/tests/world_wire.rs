@@ -23,12 +23,8 @@ impl Drop for World {
 fn boto3_understands_every_answer() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("spokes.world");
-    let mut child = Command::new(tidegate())
-        .args(["world", "--listen", "127.0.0.1:0", "--tempo", "120", "--store"])
-        .arg(&store)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        Command::new(tidegate()).args(["world", "--listen", "127.0.0.1:0", "--tempo", "120", "--store"]).arg(&store).stdout(Stdio::piped()).spawn().unwrap();
     let mut ready = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
     let _world = World(child);

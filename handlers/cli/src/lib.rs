@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
         }
     };
     // A service says what it does; a command that ends says only what went wrong.
-    let level = if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" };
+    let level = if matches!(cli.command, Command::Serve(_) | Command::World(_)) { "info" } else { "error" };
     log_to_stderr(cli.log_json, level);
     match run(cli.command) {
         Ok(code) => ExitCode::from(code),

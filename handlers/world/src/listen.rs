@@ -21,7 +21,6 @@ mod ssm;
 mod ssm_nodes;
 mod tagging;
 
-
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -174,8 +173,11 @@ impl Wire {
     fn act(&self, operation: &Operation, caller: &Caller, spoke: Spoke, body: &[u8]) -> Answer {
         let mut guard = self.world.inner();
         let inner = &mut *guard;
-        inner.calls.count(&spoke, operation.call, 1);
         let account = inner.state.accounts.get(&spoke.account);
+        if account.is_none() && spoke.account != self.hub {
+            return Err(Refusal::new("UnrecognizedClientException", "The security token included in the request is invalid."));
+        }
+        inner.calls.count(&spoke, operation.call, 1);
         if account.is_some_and(|account| account.state == AccountState::Suspended) {
             return Err(Refusal::new("AccessDeniedException", format!("account {} is suspended", spoke.account)));
         }

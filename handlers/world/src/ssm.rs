@@ -144,7 +144,8 @@ impl State {
             expires_at: time(expires),
             answered,
         });
-        let lag = |what: &str, least: i64, most: u32| now + self.pace(self.draw(what).on(identity.value()).between(0, least.max(i64::from(most.min(600)) * SECOND)));
+        let lag =
+            |what: &str, least: i64, most: u32| now + self.pace(self.draw(what).on(identity.value()).between(0, least.max(i64::from(most.min(600)) * SECOND)));
         let listed_from = lag("listed", 5 * SECOND, self.faults.list_lag_max_secs);
         let invocations_from = lag("invocations listed", 3 * SECOND, self.faults.invocation_lag_max_secs);
         let ids: Vec<u64> = hosts.iter().filter_map(|host| self.host(*host)).map(|host| host.id).collect();

@@ -139,7 +139,8 @@ pub(super) fn get_aggregate_compliance_details_by_config_rule(asked: &mut Asked<
     check(asked, get.configuration_aggregator_name.as_deref())?;
     let rule = get.config_rule_name.ok_or_else(|| Refusal::missing("configRuleName"))?;
     let account = get.account_id.ok_or_else(|| Refusal::missing("accountId"))?;
-    let account: AccountId = account.parse().map_err(|_| Refusal::constraint(&account, "accountId", "Member must satisfy regular expression pattern: \\d{12}"))?;
+    let account: AccountId =
+        account.parse().map_err(|_| Refusal::constraint(&account, "accountId", "Member must satisfy regular expression pattern: \\d{12}"))?;
     let region = get.aws_region.ok_or_else(|| Refusal::missing("awsRegion"))?;
     let region: Region = region.parse().map_err(|_| Refusal::new("ValidationException", format!("'{region}' is no Region")))?;
     let wanted = get.compliance_type.as_deref().map(compliance).transpose()?;

@@ -30,11 +30,7 @@ pub(super) type Answer = Result<Value, Refusal>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// An error as AWS words it.
-    Error {
-        status: StatusCode,
-        code: &'static str,
-        message: String,
-    },
+    Error { status: StatusCode, code: &'static str, message: String },
     /// The connection is closed without an answer.
     Cut,
 }

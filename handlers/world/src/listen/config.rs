@@ -47,7 +47,9 @@ fn rules<'a>(asked: &'a Asked<'_>, names: &[String]) -> Result<Vec<&'a str>, Ref
         return Ok(all);
     }
     let one = |name: &String| {
-        let missing = || Refusal::new("NoSuchConfigRuleException", format!("The ConfigRule '{name}' provided in the request is invalid. Please check the configRule name"));
+        let missing = || {
+            Refusal::new("NoSuchConfigRuleException", format!("The ConfigRule '{name}' provided in the request is invalid. Please check the configRule name"))
+        };
         all.iter().find(|rule| *rule == name).copied().ok_or_else(missing)
     };
     names.iter().map(one).collect()

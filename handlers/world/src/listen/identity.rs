@@ -31,9 +31,9 @@ impl Identities {
     pub fn new(url: Option<&str>, hub: AccountId) -> io::Result<Self> {
         let endpoint = url.map(|url| {
             let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-            host.filter(|host| host.contains(':') && !host.contains(['/', '@', '?', ' ']) && host.is_ascii()).map(str::to_owned).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidInput, format!("`{url}` is no STS endpoint: expected `http://host:port`"))
-            })
+            host.filter(|host| host.contains(':') && !host.contains(['/', '@', '?', ' ']) && host.is_ascii())
+                .map(str::to_owned)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("`{url}` is no STS endpoint: expected `http://host:port`")))
         });
         Ok(Self { endpoint: endpoint.transpose()?, hub, known: Mutex::default() })
     }

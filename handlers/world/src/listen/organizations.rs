@@ -112,9 +112,6 @@ fn tree(asked: &Asked<'_>) -> Result<Tree, Refusal> {
 pub(super) fn describe_organization(asked: &mut Asked<'_>, body: &[u8]) -> Answer {
     let _: serde_json::Map<String, Value> = read(body)?;
     let tree = Tree::new(&asked.inner.state, asked.hub);
-    if !tree.accounts.contains_key(&asked.spoke.account) {
-        return Err(Refusal::new("AWSOrganizationsNotInUseException", "Your account is not a member of an organization."));
-    }
     let (hub, id) = (tree.hub, &tree.organization);
     Ok(json!({ "Organization": {
         "Id": id, "Arn": tree.arn(&format!("organization/{id}")), "FeatureSet": "ALL", "MasterAccountArn": tree.arn(&format!("account/{id}/{hub}")),

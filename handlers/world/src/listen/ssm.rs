@@ -205,7 +205,12 @@ fn wanted(filters: &[Filter]) -> Result<Wanted, Refusal> {
         if !keys.insert(key) {
             return Err(Refusal::new("InvalidFilterKey", format!("the filter {key} is given twice")));
         }
-        let moment = || value.parse::<Timestamp>().map(ms).map_err(|_| Refusal::new("ValidationException", format!("{key} is a time such as 2026-07-07T00:00:00Z, not {value}")));
+        let moment = || {
+            value
+                .parse::<Timestamp>()
+                .map(ms)
+                .map_err(|_| Refusal::new("ValidationException", format!("{key} is a time such as 2026-07-07T00:00:00Z, not {value}")))
+        };
         match key {
             "InvokedAfter" => wanted.after = Some(moment()?),
             "InvokedBefore" => wanted.before = Some(moment()?),
@@ -354,7 +359,8 @@ pub(super) fn get_command_invocation(asked: &mut Asked<'_>, body: &[u8]) -> Answ
     let on = instance(&get.instance_id.ok_or_else(|| Refusal::missing("instanceId"))?, "instanceId")?;
     let state: &State = &asked.inner.state;
     let found = state.command_shown(&asked.spoke, &id);
-    let found = found.and_then(|command| command.slots.iter().find_map(|slot| Some((command, slot, state.host(slot.host).filter(|host| host.key.instance == on)?))));
+    let found =
+        found.and_then(|command| command.slots.iter().find_map(|slot| Some((command, slot, state.host(slot.host).filter(|host| host.key.instance == on)?))));
     let (command, slot, host) = found.ok_or_else(|| Refusal::new("InvocationDoesNotExist", ""))?;
     let name = get.plugin_name.as_deref().and_then(|name| STEPS.into_iter().find(|step| *step == name));
     let name = name.ok_or_else(|| Refusal::new("InvalidPluginName", "the document has several steps: name one of PatchWindows, PatchLinux, PatchMacOS"))?;

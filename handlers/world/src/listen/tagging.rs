@@ -46,7 +46,9 @@ pub(super) fn get_resources(asked: &mut Asked<'_>, body: &[u8]) -> Answer {
     if get.arns.len() > 100 {
         return Err(wrong("ResourceARNList has more than 100 members"));
     }
-    if !get.arns.is_empty() && (!get.tags.is_empty() || !get.kinds.is_empty() || get.size.is_some() || get.token.as_deref().is_some_and(|token| !token.is_empty())) {
+    if !get.arns.is_empty()
+        && (!get.tags.is_empty() || !get.kinds.is_empty() || get.size.is_some() || get.token.as_deref().is_some_and(|token| !token.is_empty()))
+    {
         return Err(wrong("ResourceARNList can't be combined with filters or pages"));
     }
     if let Some(other) = get.arns.iter().find(|arn| arn.splitn(6, ':').count() != 6 || !arn.starts_with("arn:")) {
@@ -60,7 +62,8 @@ pub(super) fn get_resources(asked: &mut Asked<'_>, body: &[u8]) -> Answer {
     if let Some(other) = get.kinds.iter().find(|kind| !["ec2", "ec2:instance", "ssm", "ssm:managed-instance"].contains(&kind.as_str())) {
         tracing::debug!(kind = %other, "this organization has no such resources");
     }
-    let filters = get.tags.into_iter().map(|filter| Some((filter.key?, filter.values))).collect::<Option<Vec<_>>>().ok_or_else(|| wrong("TagFilters need a Key"))?;
+    let filters =
+        get.tags.into_iter().map(|filter| Some((filter.key?, filter.values))).collect::<Option<Vec<_>>>().ok_or_else(|| wrong("TagFilters need a Key"))?;
     let question = format!("{filters:?} {:?} {:?}", get.kinds, get.arns);
     let page = Page::at(asked, &question, if get.arns.is_empty() { size } else { 100 }, get.token.as_deref());
     let page = page.map_err(|WrongToken| Refusal::new("PaginationTokenExpiredException", "The pagination token is not valid for this request"))?;
@@ -69,9 +72,7 @@ pub(super) fn get_resources(asked: &mut Asked<'_>, body: &[u8]) -> Answer {
     let kind = |is_hybrid: bool| if is_hybrid { ("ssm", "ssm:managed-instance") } else { ("ec2", "ec2:instance") };
     let is_kind = |is_hybrid: bool| get.kinds.is_empty() || get.kinds.iter().any(|wanted| wanted == kind(is_hybrid).0 || wanted == kind(is_hybrid).1);
     let hosts = state.hosts_in(spoke).filter(|host| !host.terminated && !host.tags.is_empty() && is_kind(host.key.instance.is_hybrid()));
-    let hosts = hosts.filter(|host| {
-        filters.iter().all(|(key, values)| host.tags.get(key).is_some_and(|value| values.is_empty() || values.contains(value)))
-    });
+    let hosts = hosts.filter(|host| filters.iter().all(|(key, values)| host.tags.get(key).is_some_and(|value| values.is_empty() || values.contains(value))));
     let found = hosts.map(|host| (instance_arn(spoke.account, &spoke.region, &host.key.instance), host));
     let (found, next) = page.cut(found.filter(|(arn, _)| wanted.is_empty() || wanted.contains(arn.as_str())).collect());
     let tags = |host: &crate::host::Host| host.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect::<Vec<_>>();
