@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tidegate_events::id::AccountId;
 
 /// Brings AWS fleets back to patch compliance: events in, waves gated and approved, instances patched, proof and evidence out.
 #[derive(Debug, Parser)]
@@ -50,6 +51,8 @@ pub enum Command {
     Policy(PolicyArgs),
     /// Make a fleet file.
     Fleet(FleetArgs),
+    /// Serve a simulated organization over the AWS wire protocols, for SDKs and tests.
+    World(WorldArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Commands that are part of the contract and come with a later version.
@@ -301,6 +304,59 @@ pub enum FleetCommand {
     },
 }
 
+/// What Config finds by itself in a simulated organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Findings {
+    /// Every instance that lacks patches, told by events.
+    Events,
+    /// Every instance that lacks patches, and no event tells: only Config and its aggregator know.
+    Silent,
+    /// Nothing before our own first scan or installation.
+    None,
+}
+
+/// `world`
+#[derive(Debug, Args)]
+pub struct WorldArgs {
+    /// Where to listen: a loopback address, port 0 for a free one.
+    #[arg(long)]
+    pub listen: SocketAddr,
+    /// The organization; without it a generated one.
+    #[arg(long, conflicts_with_all = ["accounts", "regions", "instances"])]
+    pub fleet: Option<PathBuf>,
+    /// Accounts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub accounts: u32,
+    /// Regions.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub regions: u32,
+    /// Instances in all.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub instances: u32,
+    /// The same seed gives the same organization.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Faults.
+    #[arg(long, value_enum, default_value_t = FaultLevel::None)]
+    pub faults: FaultLevel,
+    /// What Config finds by itself within the first half hour.
+    #[arg(long, value_enum, default_value_t = Findings::Events)]
+    pub findings: Findings,
+    /// Divide the organization's own delays by this: at 60, minutes of an installation are seconds.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub tempo: u32,
+    /// Keep the organization in this file, and go on from it; its own spec and tempo count then.
+    #[arg(long, value_name = "FILE.world")]
+    pub store: Option<PathBuf>,
+    /// The account that owns the organization and its Config aggregator.
+    #[arg(long, default_value = "123456789012", value_name = "ID")]
+    pub hub_account: AccountId,
+    /// An STS endpoint (`http://host:port`) that says whose an access key is. A key of twelve digits is that account; without this, any other
+    /// is the hub's.
+    #[arg(long, value_name = "URL")]
+    pub identities: Option<String>,
+}
+
 /// `completions`
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
@@ -325,8 +381,6 @@ pub enum LaterCommand {
     Retry(RestArgs),
     /// Prove that a spoke is ready (a later version).
     Doctor(RestArgs),
-    /// Serve the simulated organization over the AWS wire protocols (a later version).
-    World(RestArgs),
 }
 
 /// Anything.

@@ -12,3 +12,4 @@ pub mod serve;
 pub mod simulate;
 pub mod status;
 pub mod verify;
+pub mod world;

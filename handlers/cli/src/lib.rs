@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
         }
     };
     // A service says what it does; a command that ends says only what went wrong.
-    let level = if matches!(cli.command, Command::Serve(_)) { "info" } else { "error" };
+    let level = if matches!(cli.command, Command::Serve(_) | Command::World(_)) { "info" } else { "error" };
     log_to_stderr(cli.log_json, level);
     match run(cli.command) {
         Ok(code) => ExitCode::from(code),
@@ -59,6 +59,7 @@ pub fn run(command: Command) -> Result<u8, Failure> {
             Command::Verify(args) => cmd::verify::run(&args),
             Command::Policy(args) => cmd::policy::run(&args),
             Command::Fleet(args) => cmd::fleet::run(&args),
+            Command::World(args) => cmd::world::run(&args).await,
             Command::Completions(args) => cmd::completions::run(&args),
             Command::Later(later) => cmd::later::run(&later),
         }

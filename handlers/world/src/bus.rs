@@ -56,6 +56,7 @@ impl State {
             delay += draw("event late by").between(2 * MINUTE, HOUR);
         }
         let again = self.strikes(rates.event_repeated, draw("event repeated")).then(|| draw("event repeated after").between(SECOND, 10 * MINUTE));
+        let (delay, again) = (self.pace(delay), again.map(|after| self.pace(after)));
         let letter = Letter { id, at, news };
         if let Some(after) = again {
             self.agenda.put(at + delay + after, Happening::Delivered(Box::new(letter.clone())));

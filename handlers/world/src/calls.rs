@@ -90,7 +90,8 @@ impl Calls {
     }
 }
 
-fn fault(state: &State, spoke: &Spoke, call: &str, about: &str) -> Result<(), SpokeFault> {
+/// The fault that meets a read, if one does.
+pub(crate) fn fault(state: &State, spoke: &Spoke, call: &str, about: &str) -> Result<(), SpokeFault> {
     let draw = |what: &str| state.draw(what).on(spoke_id(spoke)).text(call).text(about).at(state.now / SECOND);
     if state.strikes(state.faults.read_throttled, draw("read throttled")) {
         Err(SpokeFault::Throttled)

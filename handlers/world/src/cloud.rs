@@ -58,7 +58,13 @@ impl Cloud for World {
     }
 
     async fn send(&self, request: &SendRequest) -> SendOutcome {
-        self.send_command(request)
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        if let Err(fault) = inner.calls.enter(&inner.state, request.spoke.account) {
+            return SendOutcome::Denied { why: fault.to_string() };
+        }
+        inner.calls.count(&request.spoke, "ssm:SendCommand", 1);
+        inner.send(request, None)
     }
 
     async fn list_commands(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Result<Vec<CommandSeen>, SpokeFault> {
@@ -80,11 +86,7 @@ impl Cloud for World {
         let mut guard = self.inner();
         let inner = &mut *guard;
         inner.calls.read(&inner.state, spoke, "ssm:CancelCommand", 1, command.as_str())?;
-        if let Some(at) = inner.state.command_in(spoke, command) {
-            inner.write(Call::Cancelled { spoke: Cow::Borrowed(spoke), command: Cow::Borrowed(command) }).map_err(SpokeFault::NoAnswer)?;
-            inner.state.cancel(at);
-        }
-        Ok(())
+        inner.cancel(spoke, command).map(drop).map_err(SpokeFault::NoAnswer)
     }
 
     async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {
@@ -103,11 +105,7 @@ impl Cloud for World {
         if rules.len() > 25 {
             return Err(SpokeFault::NoAnswer("ValidationException: more than 25 rules".to_owned()));
         }
-        if let Some(at) = inner.state.spoke_of.get(spoke).copied().filter(|at| inner.state.may_reevaluate(*at)) {
-            inner.write(Call::Evaluated { spoke: Cow::Borrowed(spoke) }).map_err(SpokeFault::NoAnswer)?;
-            inner.state.reevaluate(at);
-        }
-        Ok(())
+        inner.reevaluate(spoke).map(drop).map_err(SpokeFault::NoAnswer)
     }
 
     /// Counted by rule or by resource, whichever takes fewer calls.
@@ -155,31 +153,43 @@ impl Cloud for World {
     }
 }
 
-impl World {
-    /// SendCommand: refused without a trace, or written down, accepted and answered, if the answer is not lost.
-    fn send_command(&self, request: &SendRequest) -> SendOutcome {
-        let mut guard = self.inner();
-        let inner = &mut *guard;
-        if let Err(fault) = inner.calls.enter(&inner.state, request.spoke.account) {
-            return SendOutcome::Denied { why: fault.to_string() };
-        }
-        inner.calls.count(&request.spoke, "ssm:SendCommand", 1);
-        if let Some(refusal) = inner.state.refusal(request) {
+/// The calls that change something, as every way of calling makes them.
+impl Inner {
+    /// SendCommand: refused without a trace, or written down, accepted and answered, if the answer is not lost. Without
+    /// `max_errors` any number of errors is borne.
+    pub fn send(&mut self, request: &SendRequest, max_errors: Option<u32>) -> SendOutcome {
+        if let Some(refusal) = self.state.refusal(request) {
             return refusal;
         }
-        let strikes = |rate, what| inner.state.strikes(rate, inner.state.draw_send(what, request));
-        if strikes(inner.state.faults.send_lost, "send lost") {
+        let strikes = |rate, what| self.state.strikes(rate, self.state.draw_send(what, request));
+        if strikes(self.state.faults.send_lost, "send lost") {
             return SendOutcome::Ambiguous { why: "ssm:SendCommand: connection reset before the request was sent".to_owned() };
         }
-        let answered = !strikes(inner.state.faults.send_answer_lost, "send answer lost");
-        if let Err(why) = inner.write(Call::Sent { request: Cow::Borrowed(request), answered }) {
+        let answered = !strikes(self.state.faults.send_answer_lost, "send answer lost");
+        if let Err(why) = self.write(Call::Sent { request: Cow::Borrowed(request), answered, max_errors }) {
             return SendOutcome::Ambiguous { why };
         }
-        match inner.state.accept(request, answered) {
+        match self.state.accept(request, answered, max_errors) {
             Some(record) if answered => SendOutcome::Accepted { command: record.command.clone(), expires_at: record.expires_at },
             Some(_) => SendOutcome::Ambiguous { why: "ssm:SendCommand: no answer within the time-out".to_owned() },
             None => SendOutcome::Ambiguous { why: "ssm:SendCommand: InternalServerError".to_owned() },
         }
+    }
+
+    /// CancelCommand: whether there is such a command. `Err` where the world's log can't be written.
+    pub fn cancel(&mut self, spoke: &Spoke, command: &CommandId) -> Result<bool, String> {
+        let Some(at) = self.state.command_in(spoke, command) else { return Ok(false) };
+        self.write(Call::Cancelled { spoke: Cow::Borrowed(spoke), command: Cow::Borrowed(command) })?;
+        self.state.cancel(at);
+        Ok(true)
+    }
+
+    /// StartConfigRulesEvaluation: whether it does anything now. `Err` where the world's log can't be written.
+    pub fn reevaluate(&mut self, spoke: &Spoke) -> Result<bool, String> {
+        let Some(at) = self.state.spoke_of.get(spoke).copied().filter(|at| self.state.may_reevaluate(*at)) else { return Ok(false) };
+        self.write(Call::Evaluated { spoke: Cow::Borrowed(spoke) })?;
+        self.state.reevaluate(at);
+        Ok(true)
     }
 }
 

@@ -110,6 +110,9 @@ pub(crate) struct Command {
     /// From when on ListCommands and ListCommandInvocations show it.
     pub listed_from: Ms,
     pub invocations_from: Ms,
+    pub max_concurrency: u32,
+    /// So many errors are borne; any number where there is no bound.
+    pub max_errors: Option<u32>,
     pub slots: Vec<Slot>,
     /// The next slot that waits for a place.
     pub next: usize,

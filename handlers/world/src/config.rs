@@ -28,7 +28,7 @@ impl State {
         }
         let Some(host) = self.host(at) else { return };
         let draw = self.draw("capture").on(host.id).on(u64::from(host.reports));
-        self.note(at, now + draw.between(MINUTE, 8 * MINUTE));
+        self.note(at, now + self.pace(draw.between(MINUTE, 8 * MINUTE)));
     }
 
     /// Config is to record the host's state at this time, or in the day's slot where it records daily.
@@ -63,7 +63,7 @@ impl State {
             }
             return;
         }
-        let lag = self.draw("evaluation").on(id).at(now).between(11 * SECOND, 39 * SECOND);
+        let lag = self.pace(self.draw("evaluation").on(id).at(now).between(11 * SECOND, 39 * SECOND));
         self.agenda.put(now + lag, Happening::Judged { host: at, ordering: now, compliance, told: true });
     }
 
@@ -77,7 +77,7 @@ impl State {
         }
         let changed = old.is_none_or(|old| old.compliance != compliance);
         if self.records(host) {
-            let sight = self.draw("aggregator").on(host.id).at(self.now).between(MINUTE, 5 * MINUTE);
+            let sight = self.pace(self.draw("aggregator").on(host.id).at(self.now).between(MINUTE, 5 * MINUTE));
             if compliance == Compliance::NonCompliant || self.aggregate.contains_key(&at) || changed {
                 self.agenda.put(self.now + sight, Happening::Aggregated(at));
             }
@@ -93,7 +93,7 @@ impl State {
     /// The finding of a host's spec: its scheduled scan has found what it lacks. Where Config records nothing of the host any
     /// more, the finding was its last word: it is told, and not kept.
     pub fn found(&mut self, at: u32) {
-        let now = self.now;
+        let (now, lag) = (self.now, self.host(at).map_or(0, |host| self.pace(finding_lag(self.seed, &host.key))));
         let Some(host) = self.hosts.get_mut(usize_of(at)).filter(|host| !host.terminated) else { return };
         let report = Report {
             operation: Operation::Scan,
@@ -106,7 +106,7 @@ impl State {
             pending: host.pending,
             rejected: host.rejected(),
         };
-        let (compliance, told, lag) = (report.compliance(), host.announce, finding_lag(self.seed, &host.key));
+        let (compliance, told) = (report.compliance(), host.announce);
         // A report of ours that is younger stands: the scheduled scan then ran before it.
         if host.installing == 0 && host.reports == 0 && host.report.is_some() {
             host.report = Some(report);
@@ -123,7 +123,7 @@ impl State {
         host.installing = 0;
         let id = host.id;
         self.post_instance(at, "terminated");
-        let after = self.draw("capture of the end").on(id).between(MINUTE, 8 * MINUTE);
+        let after = self.pace(self.draw("capture of the end").on(id).between(MINUTE, 8 * MINUTE));
         self.note(at, now + after);
     }
 
@@ -156,7 +156,7 @@ impl State {
         let Some(spoke) = self.spokes.get_mut(usize_of(at)) else { return };
         spoke.asked = Some(self.now);
         let id = spoke.id;
-        let lag = self.draw("reevaluation").on(id).at(self.now).between(11 * SECOND, 39 * SECOND);
+        let lag = self.pace(self.draw("reevaluation").on(id).at(self.now).between(11 * SECOND, 39 * SECOND));
         self.agenda.put(self.now + lag, Happening::Reevaluated(at));
         self.post(News::Reevaluation { spoke: at });
     }

@@ -132,13 +132,14 @@ impl Spec {
         spec
     }
 
-    /// The same world, where Config finds every host that lacks patches within the first half hour, and says so by events.
+    /// The same world, where Config finds every host that lacks patches within the first half hour (at the world's tempo), and says
+    /// so by events.
     #[must_use]
     pub fn announced(mut self) -> Self {
-        let seed = self.seed;
+        let (seed, tempo) = (self.seed, u64::from(self.tempo.get()));
         for host in self.hosts.iter_mut().filter(|host| host.is_dirty()) {
             let after = Draw::new(seed, "finding").text(&host.key.to_string()).below(FINDINGS_WITHIN_SECS - 60);
-            host.finding_after_secs = Some(after.saturating_add(60));
+            host.finding_after_secs = Some(after.saturating_add(60) / tempo);
             host.announce = true;
         }
         self

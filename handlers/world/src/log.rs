@@ -36,7 +36,12 @@ pub(crate) enum Call<'a> {
     /// Time went on.
     Advanced,
     /// SendCommand was accepted.
-    Sent { request: Cow<'a, SendRequest>, answered: bool },
+    Sent {
+        request: Cow<'a, SendRequest>,
+        answered: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_errors: Option<u32>,
+    },
     /// CancelCommand was accepted.
     Cancelled { spoke: Cow<'a, Spoke>, command: Cow<'a, CommandId> },
     /// StartConfigRulesEvaluation was accepted.

@@ -54,7 +54,7 @@ impl State {
             slot.phase = Phase::Sent;
             slot.due = now.saturating_add(command.delivery).min(command.expires);
             let run = Run { command: at, slot: number, host: slot.host };
-            let after = self.draw_run("pick-up", run).between(SECOND, 20 * SECOND);
+            let after = self.pace(self.draw_run("pick-up", run).between(SECOND, 20 * SECOND));
             self.agenda.put(now + after, Happening::PickedUp(at, number));
         }
     }
@@ -72,7 +72,7 @@ impl State {
         match free {
             Some(free) if free <= now && (now <= due || is_late) => self.begin(run),
             Some(free) if free.max(now) <= due || is_late => {
-                let after = self.draw_run("pick-up after silence", run).at(now).between(SECOND, 30 * SECOND);
+                let after = self.pace(self.draw_run("pick-up after silence", run).at(now).between(SECOND, 30 * SECOND));
                 self.agenda.put(free.max(now) + after, Happening::PickedUp(command, number));
             }
             free => {
@@ -80,7 +80,7 @@ impl State {
                 if let Some(free) = free
                     && self.strikes(self.faults.late_run, self.draw_run("runs late", run))
                 {
-                    let after = self.draw_run("runs late after", run).between(SECOND, 5 * MINUTE);
+                    let after = self.pace(self.draw_run("runs late after", run).between(SECOND, 5 * MINUTE));
                     self.agenda.put(free.max(due) + after, Happening::PickedUp(command, number));
                     if let Some(slot) = self.slot_mut(run) {
                         slot.is_late = true;
@@ -118,6 +118,7 @@ impl State {
             Operation::Install if host.installable() > 0 => draw.between(3 * MINUTE, 15 * MINUTE),
             Operation::Install => draw.between(30 * SECOND, 90 * SECOND),
         };
+        let takes = self.pace(takes);
         if operation == Operation::Install && self.strikes(self.faults.terminated_in_flight, self.draw_run("terminated in flight", run)) {
             let after = self.draw_run("terminated in flight after", run).between(1, takes);
             self.agenda.put(now + after, Happening::Terminated(run.host));
@@ -173,7 +174,8 @@ impl State {
             Effect::Partial => (installable / 3).max(1).min(installable),
         };
         let (reboots, deadline, never) = (found.record.reboots, slot.started + found.execution, host.has(Trouble::RebootNeverReturns));
-        let takes = self.draw_run("reboot", run).between(MINUTE, 4 * MINUTE);
+        let takes = self.pace(self.draw_run("reboot", run).between(MINUTE, 4 * MINUTE));
+        let (comes_back, settles) = (self.pace(10 * SECOND), self.pace(2 * SECOND));
         let interim = Report { missing: 0, ..self.report_of(run, &found.record, now) };
         let is_heard = host.is_online(now, self.started);
         let Some(host) = self.host_mut(run.host) else { return };
@@ -193,7 +195,7 @@ impl State {
                 (host.dead_from, host.installing) = (Some(now), 0);
             }
         }
-        let ends = if reboots { now + takes + 10 * SECOND } else { now + 2 * SECOND };
+        let ends = now + if reboots { takes + comes_back } else { settles };
         if let Some(slot) = self.slot_mut(run) {
             (slot.phase, slot.left, slot.overran) = (Phase::Finishing, left, ends > deadline);
         }
@@ -230,7 +232,7 @@ impl State {
         let ended = *slot.ended.get_or_insert(now);
         match online {
             Some(online) if online > now => {
-                let heard = online + self.draw_run("heard of again", run).at(now).between(SECOND, 10 * SECOND);
+                let heard = online + self.pace(self.draw_run("heard of again", run).at(now).between(SECOND, 10 * SECOND));
                 if heard > expires {
                     self.expire_later(command);
                 }
@@ -266,7 +268,7 @@ impl State {
         if reports {
             self.report(run.host, report);
             if overwritten {
-                let after = self.draw_run("overwritten after", run).between(SECOND, 20 * SECOND);
+                let after = self.pace(self.draw_run("overwritten after", run).between(SECOND, 20 * SECOND));
                 self.agenda.put(now + after, Happening::Overwritten(run.host));
             }
         }
@@ -287,11 +289,28 @@ impl State {
         self.post_invocation(run.command, run.slot, status);
         let Some(command) = self.commands.get_mut(usize_of(run.command)) else { return };
         command.open = command.open.saturating_sub(1);
+        let is_error = |slot: &&Slot| matches!(slot.status, Status::Failed | Status::ExecutionTimedOut);
+        let errors = command.slots.iter().filter(is_error).count();
+        let is_too_much = command.max_errors.is_some_and(|most| errors > usize_of(most));
         if command.open == 0 {
             let status = command.status();
             self.post(News::Command { command: run.command, status });
-        } else {
+        } else if is_too_much && status != Status::NeverRan {
+            self.give_up(run.command);
+        } else if !is_too_much {
             self.dispatch(run.command, 1);
+        }
+    }
+
+    /// More errors than a command bears: what no agent was handed is terminated; what is in flight goes on (aws-facts 3.2).
+    fn give_up(&mut self, at: u32) {
+        let Some(command) = self.commands.get_mut(usize_of(at)) else { return };
+        command.next = command.slots.len();
+        let queued = (0_u32..).zip(&command.slots).filter(|(_, slot)| slot.phase == Phase::Queued && !slot.status.is_final());
+        let queued: Vec<Run> = queued.map(|(number, slot)| Run { command: at, slot: number, host: slot.host }).collect();
+        for run in queued {
+            self.abandon(run);
+            self.finish(run, Status::NeverRan, None);
         }
     }
 

@@ -4,6 +4,7 @@
 //! Times in a spec are seconds after the world's start, so that one spec fits any start.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use tidegate_events::host::Platform;
@@ -23,6 +24,10 @@ pub struct Spec {
     /// How badly calls and events fare. What befalls single hosts and accounts is written at them.
     #[serde(default)]
     pub faults: Faults,
+    /// The model's own delays are divided by this: at 60, minutes of an installation are seconds. What AWS or the caller counts
+    /// (time-outs, limits per minute, daily recording) and the times of this spec stay as they are.
+    #[serde(default, skip_serializing_if = "Tempo::is_real")]
+    pub tempo: Tempo,
     /// Whether SSM's own `Configuration Compliance State Change` events are forwarded too (aws-facts 2.1).
     #[serde(default)]
     pub ssm_compliance_events: bool,
@@ -30,6 +35,33 @@ pub struct Spec {
     pub accounts: Vec<AccountSpec>,
     /// The hosts.
     pub hosts: Vec<HostSpec>,
+}
+
+/// How many times faster than in AWS the model's own delays pass: 1 at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tempo(NonZeroU32);
+
+impl Default for Tempo {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN)
+    }
+}
+
+impl Tempo {
+    /// So many times faster; 0 counts as 1.
+    pub fn times(tempo: u32) -> Self {
+        Self(NonZeroU32::new(tempo).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// How many times.
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    fn is_real(&self) -> bool {
+        self.get() == 1
+    }
 }
 
 /// One account.

@@ -115,8 +115,8 @@ impl State {
     }
 
     /// SendCommand takes a request that [`Self::refusal`] lets pass: there is a command, and nothing makes the same request the
-    /// same command (aws-facts 3.2: no idempotency token).
-    pub fn accept(&mut self, request: &SendRequest, answered: bool) -> Option<Arc<SendRecord>> {
+    /// same command (aws-facts 3.2: no idempotency token). After more errors than `max_errors` nothing more of it is handed out.
+    pub fn accept(&mut self, request: &SendRequest, answered: bool, max_errors: Option<u32>) -> Option<Arc<SendRecord>> {
         let now = self.now;
         let asked = asked(request).ok()?;
         let at = *self.spoke_of.get(&request.spoke)?;
@@ -144,7 +144,8 @@ impl State {
             expires_at: time(expires),
             answered,
         });
-        let lag = |what: &str, least: i64, most: u32| now + self.draw(what).on(identity.value()).between(0, least.max(i64::from(most.min(600)) * SECOND));
+        let lag =
+            |what: &str, least: i64, most: u32| now + self.pace(self.draw(what).on(identity.value()).between(0, least.max(i64::from(most.min(600)) * SECOND)));
         let listed_from = lag("listed", 5 * SECOND, self.faults.list_lag_max_secs);
         let invocations_from = lag("invocations listed", 3 * SECOND, self.faults.invocation_lag_max_secs);
         let ids: Vec<u64> = hosts.iter().filter_map(|host| self.host(*host)).map(|host| host.id).collect();
@@ -163,6 +164,8 @@ impl State {
             listed_from,
             invocations_from,
             open: slots.len(),
+            max_concurrency: request.max_concurrency,
+            max_errors,
             slots,
             next: 0,
             is_begun: false,
@@ -184,12 +187,8 @@ impl State {
 
     /// ListCommands of one document in a span of time, newest first. Commands show some seconds after they were accepted.
     pub fn list_commands(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Vec<CommandSeen> {
-        let Some(spoke) = self.spoke(spoke) else { return Vec::new() };
-        let requested = |at: &u32| self.command(*at).map_or(Ms::MAX, |command| command.requested);
-        let from = spoke.commands.partition_point(|at| requested(at) < ms(after).max(self.now - KEPT));
-        let found = spoke.commands.iter().skip(from).map_while(|at| self.command(*at).filter(|command| command.requested <= ms(before)));
-        let shown = found.filter(|command| command.record.document == document && command.listed_from <= self.now);
-        let mut seen: Vec<CommandSeen> = shown
+        let found = self.commands_listed(spoke, ms(after)).filter(|command| command.requested <= ms(before) && command.record.document == document);
+        found
             .map(|command| CommandSeen {
                 command: command.record.command.clone(),
                 marker: command.record.marker.clone(),
@@ -198,15 +197,27 @@ impl State {
                 requested_at: command.record.at,
                 expires_at: command.record.expires_at,
             })
-            .collect();
-        seen.reverse();
-        seen
+            .collect()
     }
 
-    /// ListCommandInvocations: nothing for the first seconds (aws-facts 3.3).
+    /// The commands of a spoke that ListCommands shows now, requested at `after` or later, newest first.
+    pub fn commands_listed(&self, spoke: &Spoke, after: Ms) -> impl Iterator<Item = &Command> {
+        let all = self.spoke(spoke).map_or(&[][..], |spoke| &spoke.commands);
+        let requested = |at: &u32| self.command(*at).map_or(Ms::MAX, |command| command.requested);
+        let from = all.partition_point(|at| requested(at) < after.max(self.now - KEPT));
+        let found = all.get(from..).unwrap_or_default().iter().rev().filter_map(|at| self.command(*at));
+        found.filter(|command| command.listed_from <= self.now)
+    }
+
+    /// A command of a spoke, once its invocations are shown: not for the first seconds (aws-facts 3.3).
+    pub fn command_shown(&self, spoke: &Spoke, command: &CommandId) -> Option<&Command> {
+        let found = self.command_in(spoke, command).and_then(|at| self.command(at))?;
+        (found.invocations_from <= self.now && self.now - found.requested <= KEPT).then_some(found)
+    }
+
+    /// ListCommandInvocations.
     pub fn invocations(&self, spoke: &Spoke, command: &CommandId) -> Vec<Invocation> {
-        let found = self.command_in(spoke, command).and_then(|at| self.command(at));
-        let Some(found) = found.filter(|found| found.invocations_from <= self.now && self.now - found.requested <= KEPT) else { return Vec::new() };
+        let Some(found) = self.command_shown(spoke, command) else { return Vec::new() };
         let line = |slot: &Slot| {
             Some(Invocation {
                 instance: self.host(slot.host)?.key.instance.clone(),

@@ -39,6 +39,7 @@ pub(crate) struct State {
     pub seed: u64,
     pub faults: Faults,
     pub ssm_compliance_events: bool,
+    tempo: i64,
     pub started: Ms,
     pub now: Ms,
     pub accounts: BTreeMap<AccountId, AccountSpec>,
@@ -61,6 +62,7 @@ impl State {
             seed: spec.seed,
             faults: spec.faults,
             ssm_compliance_events: spec.ssm_compliance_events,
+            tempo: i64::from(spec.tempo.get()),
             started,
             now: started,
             accounts: BTreeMap::new(),
@@ -94,12 +96,12 @@ impl State {
     fn add_host(&mut self, spec: HostSpec) {
         let place = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
         let at = self.spoke_place(&spec.key.account, &spec.key.region);
+        let lag = self.pace(finding_lag(self.seed, &spec.key));
         let Some(spoke) = self.spokes.get_mut(usize_of(at)) else { return };
         spoke.hosts.insert(spec.key.instance.clone(), place);
         let (found, from) = (spec.finding_after_secs, self.now.max(self.started));
         let after = |after: u64| self.started.saturating_add(secs(after)).max(from + 1);
         if let Some(found) = found {
-            let lag = finding_lag(self.seed, &spec.key);
             self.agenda.put((self.started.saturating_add(secs(found)) - lag).max(from + 1), Happening::Found(place));
         }
         for trouble in &spec.troubles {
@@ -173,6 +175,13 @@ impl State {
         self.spoke(spoke)?.hosts.get(instance).and_then(|at| self.host(*at))
     }
 
+    /// The hosts of a spoke, by instance id.
+    pub fn hosts_in(&self, spoke: &Spoke) -> impl Iterator<Item = &Host> {
+        let mut places: Vec<(&InstanceId, u32)> = self.spoke(spoke).into_iter().flat_map(|spoke| &spoke.hosts).map(|(id, at)| (id, *at)).collect();
+        places.sort_unstable();
+        places.into_iter().filter_map(|(_, at)| self.host(at))
+    }
+
     /// A draw about this world.
     pub fn draw(&self, domain: &str) -> Draw {
         Draw::new(self.seed, domain)
@@ -181,6 +190,11 @@ impl State {
     /// Whether a fault of this rate strikes; none does once the world is calm.
     pub fn strikes(&self, per_mille: u16, draw: Draw) -> bool {
         self.faults.calm_after_secs.is_none_or(|calm| self.now < self.started.saturating_add(secs(calm))) && draw.happens(per_mille)
+    }
+
+    /// A delay of the model at this world's tempo; never none.
+    pub fn pace(&self, delay: Ms) -> Ms {
+        if self.tempo == 1 { delay } else { (delay / self.tempo).max(1) }
     }
 
     pub fn recording(&self, account: AccountId) -> Recording {

@@ -12,7 +12,7 @@ use crate::spec::RULE;
 use crate::state::{State, usize_of};
 
 /// The resource type of the rule's findings (aws-facts 1.2).
-const RESOURCE_TYPE: &str = "AWS::SSM::PatchCompliance";
+pub(crate) const RESOURCE_TYPE: &str = "AWS::SSM::PatchCompliance";
 
 /// The bytes of an event; `None` only for what is not in this world.
 pub(crate) fn render(state: &State, letter: &Letter) -> Option<Vec<u8>> {
@@ -104,7 +104,7 @@ fn compliance(state: &State, host: &Host, rule: usize, new: Verdict, old: Option
 }
 
 /// The ARN of a rule tells how it was made, as its name does (aws-facts 1.3).
-fn rule_arn(account: AccountId, region: &Region, name: &str) -> String {
+pub(crate) fn rule_arn(account: AccountId, region: &Region, name: &str) -> String {
     let service = if name.starts_with("OrgConfigRule-") {
         "aws-service-rule/config-multiaccountsetup.amazonaws.com/"
     } else if name.starts_with("securityhub-") {
@@ -118,12 +118,12 @@ fn rule_arn(account: AccountId, region: &Region, name: &str) -> String {
     format!("arn:{}:config:{region}:{account}:config-rule/{service}config-rule-{id}", partition(region))
 }
 
-fn instance_arn(account: AccountId, region: &Region, instance: &InstanceId) -> String {
+pub(crate) fn instance_arn(account: AccountId, region: &Region, instance: &InstanceId) -> String {
     let (service, kind) = if instance.is_hybrid() { ("ssm", "managed-instance") } else { ("ec2", "instance") };
     format!("arn:{}:{service}:{region}:{account}:{kind}/{instance}", partition(region))
 }
 
-fn partition(region: &Region) -> &'static str {
+pub(crate) fn partition(region: &Region) -> &'static str {
     match region.as_str() {
         name if name.starts_with("cn-") => "aws-cn",
         name if name.starts_with("us-gov-") => "aws-us-gov",

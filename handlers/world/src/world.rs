@@ -76,6 +76,15 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// As [`World::advance`], but for the log: calls are written with their time, and what happens between them happens again by
+    /// itself. For a world whose clock is the real one, which would write lines for ever else.
+    pub fn pass(&mut self, to: Timestamp) -> Vec<Delivery> {
+        self.now = self.now.max(to);
+        self.state.run_until(ms(self.now));
+        let letters = std::mem::take(&mut self.state.outbox);
+        letters.into_iter().filter_map(|(at, letter)| Some(Delivery { at: time(at), bytes: wire::render(&self.state, &letter)? })).collect()
+    }
+
     /// Writes a call down, before it is answered.
     pub fn write(&mut self, call: Call<'_>) -> Result<(), String> {
         let Some(log) = &mut self.log else { return Ok(()) };
@@ -148,13 +157,11 @@ impl World {
         let mut guard = self.inner();
         let inner = &mut *guard;
         if to > inner.now {
-            inner.now = to;
             // A failed write stops every later call that would change something; time may go on.
+            inner.now = to;
             drop(inner.write(Call::Advanced));
         }
-        inner.state.run_until(ms(inner.now));
-        let letters = std::mem::take(&mut inner.state.outbox);
-        letters.into_iter().filter_map(|(at, letter)| Some(Delivery { at: time(at), bytes: wire::render(&inner.state, &letter)? })).collect()
+        inner.pass(to)
     }
 
     /// The time of the next thing that will happen by itself; `None` where nothing will.
@@ -246,8 +253,8 @@ fn replay(world: &mut Option<(State, Timestamp)>, line: Line<'static>) -> io::Re
         Call::Opened { .. } => return Err(wrong("the world begins twice".to_owned())),
         Call::Advanced => {}
         Call::Added { accounts, hosts } => state.add(accounts.into_owned(), hosts.into_owned()),
-        Call::Sent { request, answered } => {
-            state.accept(&request, answered).ok_or_else(|| wrong(format!("this world can't have accepted `{}`", request.marker)))?;
+        Call::Sent { request, answered, max_errors } => {
+            state.accept(&request, answered, max_errors).ok_or_else(|| wrong(format!("this world can't have accepted `{}`", request.marker)))?;
         }
         Call::Cancelled { spoke, command } => {
             let at = state.command_in(&spoke, &command).ok_or_else(|| wrong(format!("this world has no command `{command}`")))?;

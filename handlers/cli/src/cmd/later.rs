@@ -16,7 +16,6 @@ pub fn run(command: &LaterCommand) -> Result<u8, Failure> {
         LaterCommand::Pause(_) => ("pause", "`tidegate reject` ends a campaign"),
         LaterCommand::Retry(_) => ("retry", "a target leaves quarantine when AWS Config finds it compliant"),
         LaterCommand::Doctor(_) => ("doctor", "`tidegate policy check` checks a policy"),
-        LaterCommand::World(_) => ("world", "`tidegate serve` runs the simulated organization in its own process"),
     };
     Err(Failure::Usage(format!("`tidegate {name}` comes with a later version; until then: {instead}")))
 }

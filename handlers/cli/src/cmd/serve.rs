@@ -225,7 +225,11 @@ fn json(code: StatusCode, value: &impl Serialize) -> Response {
     }
 }
 
-async fn stop_signal() -> Result<u8, Failure> {
+/// Waits for somebody to stop the process.
+///
+/// # Errors
+/// When it is interrupted, or signals can't be heard.
+pub async fn stop_signal() -> Result<u8, Failure> {
     let failed = |error: std::io::Error| Failure::machine("signals can't be heard", &error);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?;
     tokio::select! {

@@ -7,6 +7,7 @@ mod law;
 mod reads;
 mod run;
 mod send;
+mod tempo;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
