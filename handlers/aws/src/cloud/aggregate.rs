@@ -33,9 +33,12 @@ const COUNTED: &str = "AWS::SSM::ManagedInstanceInventory";
 const TAGGED: &str = "AWS::EC2::Instance";
 
 /// Inventories by tag key, and when each was taken.
+type Known = HashMap<Option<String>, (Arc<Inventory>, Timestamp)>;
+
+/// The inventories of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Inventories {
-    known: Mutex<HashMap<Option<String>, (Arc<Inventory>, Timestamp)>>,
+    known: Mutex<Known>,
 }
 
 impl Inventories {
