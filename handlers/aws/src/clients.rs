@@ -13,7 +13,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder as HttpBuilder, ConnectorBuilder, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
+use aws_smithy_types::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 use jiff::Timestamp;
 use tidegate_events::id::{AccountId, Region};
 
@@ -177,7 +177,7 @@ pub fn endpoint_config(url: &str, region: &Region, access_key: &str, secret_key:
         .build()
 }
 
-/// Fills in what a configuration leaves open. Time-outs are always ours: the SDK's default waits for an answer without end.
+/// Fills in what a configuration leaves open: the SDK itself would wait for an answer without end.
 fn complete(config: SdkConfig) -> SdkConfig {
     let mut builder = config.to_builder();
     if config.behavior_version().is_none() {
@@ -192,19 +192,18 @@ fn complete(config: SdkConfig) -> SdkConfig {
     if config.time_source().is_none() {
         builder.set_time_source(Some(SharedTimeSource::new(SystemTimeSource::new())));
     }
-    if config.timeout_config().is_none_or(|timeouts| !timeouts.has_timeouts()) {
-        builder.set_timeout_config(Some(timeouts()));
-    }
+    // What is given counts; but the SDK's loader gives a connect time-out alone.
+    let limits = config.timeout_config().map(TimeoutConfig::to_builder).unwrap_or_default().take_unset_from(timeouts());
+    builder.set_timeout_config(Some(limits.build()));
     builder.set_retry_config(Some(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX)));
     builder.build()
 }
 
-fn timeouts() -> TimeoutConfig {
+fn timeouts() -> TimeoutConfigBuilder {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(CONNECT_SECS))
         .operation_attempt_timeout(Duration::from_secs(ATTEMPT_SECS))
         .operation_timeout(Duration::from_secs(OPERATION_SECS))
-        .build()
 }
 
 /// The SDK's own default connector, but one for all clients: a thousand spokes of one Region share their connections.

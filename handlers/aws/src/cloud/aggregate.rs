@@ -33,9 +33,12 @@ const COUNTED: &str = "AWS::SSM::ManagedInstanceInventory";
 const TAGGED: &str = "AWS::EC2::Instance";
 
 /// Inventories by tag key, and when each was taken.
+type Known = HashMap<Option<String>, (Arc<Inventory>, Timestamp)>;
+
+/// The inventories of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Inventories {
-    known: Mutex<HashMap<Option<String>, (Arc<Inventory>, Timestamp)>>,
+    known: Mutex<Known>,
 }
 
 impl Inventories {
@@ -61,7 +64,7 @@ pub(super) async fn inventory(inner: &Inner, tag_key: Option<&str>) -> Result<Ar
     }
     let aggregator = inner.settings.aggregator.as_deref().ok_or_else(no_aggregator)?;
     let tree = inner.directory.tree().await?;
-    let inventory = Arc::new(count(inner, aggregator, &tree, tag_key).await?);
+    let inventory = Arc::new(count(inner, aggregator, &tree, tag_key).await.map_err(Failure::in_hub)?);
     known.insert(key, (Arc::clone(&inventory), inner.hub.now()));
     Ok(inventory)
 }
@@ -135,7 +138,7 @@ pub(super) async fn non_compliant(inner: &Inner) -> Result<Vec<(TargetKey, Fact)
     let aggregator = inner.settings.aggregator.as_deref().ok_or_else(no_aggregator)?;
     let tree = inner.directory.tree().await?;
     let mut found = BTreeMap::new();
-    for (rule, account, region) in which(inner, aggregator).await? {
+    for (rule, account, region) in which(inner, aggregator).await.map_err(Failure::in_hub)? {
         if !is_open(&tree, account) {
             continue;
         }
@@ -147,7 +150,7 @@ pub(super) async fn non_compliant(inner: &Inner) -> Result<Vec<(TargetKey, Fact)
             }
             // One rule that Config does not take must not hide the findings of all others; the next sweep asks again.
             Err(failure) if failure.advice() == Advice::Alarm => tracing::error!(%account, %region, rule, "ERROR a rule is left out of the sweep: {failure}"),
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => return Err(failure.in_hub()),
         }
     }
     Ok(found.into_iter().collect())

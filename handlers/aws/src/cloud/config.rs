@@ -33,10 +33,13 @@ const RULES_SECS: i64 = 900;
 const NAMES: [(&str, &str); 3] =
     [("AWS::SSM::PatchCompliance", "AWS::SSM::ManagedInstanceInventory/"), ("AWS::SSM::ManagedInstanceInventory", ""), ("AWS::EC2::Instance", "")];
 
-/// The patch rules of each spoke, and when they were listed; `None` where they can't be listed.
+/// The patch rules of a spoke, and when they were listed; `None` where they can't be asked by rule.
+type Listed = (Option<Vec<String>>, Timestamp);
+
+/// The patch rules of each spoke.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
-    known: Mutex<HashMap<Spoke, (Option<Vec<String>>, Timestamp)>>,
+    known: Mutex<HashMap<Spoke, Listed>>,
 }
 
 /// Whether a deployed rule's name is one of the catalog's: as given, or with what conformance packs, organization rules and
@@ -146,20 +149,19 @@ pub(crate) async fn compliance(
 
 async fn by_resources(caller: &Caller<'_>, clients: &SpokeClients, instances: &[InstanceId]) -> Result<BTreeMap<InstanceId, Fact>, Failure> {
     let mut facts = BTreeMap::new();
-    // The name that Config answered to last is asked first.
-    let mut names = NAMES;
+    // All names are tried until Config answers to one; from then on it is the only one.
+    let mut names = NAMES.to_vec();
     for instance in instances {
-        for (place, (resource_type, before)) in names.into_iter().enumerate() {
+        for (resource_type, before) in names.clone() {
             let results = by_resource(caller, clients, resource_type, &format!("{before}{instance}")).await?;
-            let mut found = false;
             for result in &results {
-                if let Some((_, _, fact)) = fact(BY_RESOURCE, result.evaluation_result_identifier(), result.compliance_type(), result.result_recorded_time())? {
+                let said = fact(BY_RESOURCE, result.evaluation_result_identifier(), result.compliance_type(), result.result_recorded_time())?;
+                if let Some((_, _, fact)) = said {
                     keep_newest(&mut facts, instance.clone(), fact);
-                    found = true;
                 }
             }
-            if found {
-                names.swap(0, place);
+            if facts.contains_key(instance) {
+                names = vec![(resource_type, before)];
                 break;
             }
         }

@@ -22,6 +22,8 @@ const PAGE: i32 = 20;
 const STALE_HOURS: i64 = 24;
 /// Between two looks for an account that is not there, and between two tries where Organizations does not answer, in seconds.
 const AGAIN_SECS: i64 = 60;
+/// As above where there is no directory at all yet, in seconds.
+const AT_FIRST_SECS: i64 = 5;
 /// Waits before a throttled page is asked for again, in seconds, beyond the SDK's own attempts.
 const PATIENCE: [u64; 3] = [1, 2, 4];
 
@@ -108,7 +110,7 @@ impl Directory {
     pub(crate) async fn admit(&self, account: AccountId) -> Result<Arc<Tree>, SpokeFault> {
         let mut tree = self.tree().await?;
         if !tree.accounts.contains_key(&account) {
-            tree = self.newer_than(SignedDuration::from_secs(AGAIN_SECS).min(self.fresh)).await?;
+            tree = self.newer_than(SignedDuration::from_secs(AGAIN_SECS)).await?;
         }
         match tree.accounts.get(&account).map(|listed| &listed.entry) {
             None => Err(SpokeFault::AccountUnknown),
@@ -129,10 +131,11 @@ impl Directory {
         }
         let usable =
             |cached: &Cached| cached.tree.as_ref().filter(|(_, at)| old(*at) < SignedDuration::from_hours(STALE_HOURS)).map(|(tree, _)| Arc::clone(tree));
-        if let Some((fault, at)) = &cached.failed
-            && old(*at) < SignedDuration::from_secs(AGAIN_SECS)
-        {
-            return usable(&cached).ok_or_else(|| fault.clone());
+        if let Some((fault, at)) = &cached.failed {
+            let tree = usable(&cached);
+            if old(*at) < SignedDuration::from_secs(if tree.is_some() { AGAIN_SECS } else { AT_FIRST_SECS }) {
+                return tree.ok_or_else(|| fault.clone());
+            }
         }
         match self.read().await {
             Ok(tree) => {
@@ -142,7 +145,7 @@ impl Directory {
                 Ok(tree)
             }
             Err(failure) => {
-                let fault = SpokeFault::from(failure);
+                let fault = failure.in_hub();
                 cached.failed = Some((fault.clone(), now));
                 let tree = usable(&cached);
                 if tree.is_some() {

@@ -193,6 +193,18 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The fault of a call in the hub. A denial there is the hub's own lack of a permission: it says nothing of any spoke, so it
+    /// holds, and parks nobody.
+    pub(crate) fn in_hub(self) -> SpokeFault {
+        if self.kind == Kind::Denied {
+            tracing::error!(operation = self.operation, code = %self.code, "ERROR the hub's role lacks a permission: {self}");
+            return SpokeFault::NoAnswer(self.to_string());
+        }
+        self.into()
+    }
+}
+
 impl From<Failure> for SpokeFault {
     fn from(failure: Failure) -> Self {
         match failure.advice() {
@@ -350,5 +362,65 @@ impl Pages {
         }
         self.token = next.map(str::to_owned);
         Ok(self.token.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_from_json_and_from_xml() {
+        assert_eq!(code_in(br#"{"__type":"com.amazonaws.ssm#ThrottlingException:http://x","message":"m"}"#).as_deref(), Some("ThrottlingException"));
+        assert_eq!(code_in(b"<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>").as_deref(), Some("Throttling"));
+        for nothing in [&b""[..], b"<html>Throttling</html>", b"{", b"{\"__type\":3}", b"\xff"] {
+            assert_eq!(code_in(nothing), None);
+        }
+    }
+
+    #[test]
+    fn a_code_and_its_status_make_the_class() {
+        for (status, code, message, kind) in [
+            (400, "ThrottlingException", "", Kind::Throttled),
+            (503, "SlowDown", "", Kind::Throttled),
+            (400, "AccessDeniedException", "", Kind::Denied),
+            (403, "InvalidSignatureException", "Signature expired: x is now earlier than y", Kind::Stale),
+            (403, "InvalidSignatureException", "The request signature we calculated does not match", Kind::Denied),
+            (400, "ExpiredTokenException", "", Kind::Stale),
+            (500, "InternalServerError", "", Kind::Faulted),
+            (400, "InternalServerError", "", Kind::Faulted),
+            (500, "SomethingNew", "", Kind::Faulted),
+            (400, "SomethingNew", "", Kind::Refused),
+            (502, "", "", Kind::Faulted),
+            (400, "", "", Kind::Unreadable),
+        ] {
+            assert_eq!(kind_of(status, code, message), kind, "{status} {code} {message}");
+        }
+    }
+
+    #[test]
+    fn only_a_4xx_refuses() {
+        let failure = |status, kind| Failure { operation: "ssm:SendCommand", kind, status, code: "x".into(), message: String::new() };
+        assert!(failure(Some(400), Kind::Throttled).is_refusal());
+        assert!(!failure(Some(503), Kind::Throttled).is_refusal());
+        assert!(!failure(Some(400), Kind::Faulted).is_refusal());
+        assert!(!failure(None, Kind::Refused).is_refusal());
+    }
+
+    #[test]
+    fn a_denial_parks_in_a_spoke_and_holds_in_the_hub() {
+        let failure = Failure { operation: "x:Y", kind: Kind::Denied, status: Some(403), code: "AccessDenied".into(), message: "no\nline".into() };
+        assert_eq!(failure.clone().in_hub(), SpokeFault::NoAnswer("x:Y: AccessDenied (HTTP 403): no\nline".into()));
+        assert!(matches!(SpokeFault::from(failure), SpokeFault::RoleDenied(_)));
+        assert_eq!(trimmed(" a\r\n b\u{7} "), "a b");
+    }
+
+    #[test]
+    fn a_list_ends_or_is_an_error() {
+        let mut pages = Pages::of("x:Y");
+        assert_eq!(pages.turn(Some("a")), Ok(true));
+        assert_eq!(pages.token().as_deref(), Some("a"));
+        assert!(pages.turn(Some("a")).is_err());
+        assert_eq!(Pages::of("x:Y").turn(Some("")), Ok(false));
     }
 }

@@ -109,7 +109,10 @@ impl Intercept for Watch {
         if let Some(response) = context.response() {
             let code = if response.status().is_success() { None } else { response.body().bytes().and_then(fault::code_in) };
             let throttled = response.status().as_u16() == 429 || code.as_deref().is_some_and(fault::is_throttle);
-            self.meter.inner.pace.hear(&self.place(cfg), throttled);
+            // A 5xx is no sign of either kind.
+            if throttled || !response.status().is_server_error() {
+                self.meter.inner.pace.hear(&self.place(cfg), throttled);
+            }
         }
         Ok(())
     }

@@ -90,8 +90,7 @@ pub(super) async fn publish(inner: &Inner, notice: &Notice, link: Option<&str>, 
             request = request.message_attributes(name, value.map_err(|error| SpokeFault::from(Failure::unreadable(PUBLISH, &error.to_string())))?);
         }
     }
-    Caller::hub(&inner.hub).call(PUBLISH, request.message(message).send()).await?;
-    Ok(())
+    Caller::hub(&inner.hub).call(PUBLISH, request.message(message).send()).await.map(|_| ()).map_err(Failure::in_hub)
 }
 
 #[cfg(test)]

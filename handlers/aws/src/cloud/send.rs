@@ -13,7 +13,6 @@ use aws_smithy_types::config_bag::ConfigBag;
 use jiff::SignedDuration;
 use tidegate_engine::ports::SendRequest;
 use tidegate_events::event::SendOutcome;
-use tidegate_events::host::SpokeFault;
 
 use super::Inner;
 use super::fault::{Caller, Failure, Kind};
@@ -57,7 +56,6 @@ pub(super) async fn send(inner: &Inner, request: &SendRequest) -> SendOutcome {
         Ok(clients) => clients,
         // Nothing has left yet: what may pass by itself is tried again, under all gates.
         Err(fault) if fault.is_passing() => return unsent(&fault.to_string()),
-        Err(SpokeFault::RoleDenied(why)) => return SendOutcome::Denied { why: SpokeFault::RoleDenied(why).to_string() },
         Err(fault) => return SendOutcome::Denied { why: fault.to_string() },
     };
     let caller = Caller::spoke(inner.hub.meter(), spoke);

@@ -201,13 +201,8 @@ impl Sessions {
         let answer = Caller::hub(&self.hub).call(ASSUME, request.send()).await?;
         let given = answer.credentials().ok_or_else(|| Failure::unreadable(ASSUME, "no credentials"))?;
         let ends_at = timestamp(given.expiration()).ok_or_else(|| Failure::unreadable(ASSUME, "no end of the session"))?;
-        let credentials = Credentials::new(
-            given.access_key_id(),
-            given.secret_access_key(),
-            Some(given.session_token().to_owned()),
-            ends_at.try_into().ok(),
-            "tidegate-spoke",
-        );
+        let credentials =
+            Credentials::new(given.access_key_id(), given.secret_access_key(), Some(given.session_token().to_owned()), Some(ends_at.into()), "tidegate-spoke");
         let renew_at = ends_at.checked_sub(SignedDuration::from_secs(RENEW_SECS)).unwrap_or(ends_at);
         Ok(Session { credentials: Some(credentials), renew_at: Some(renew_at), regions: Mutex::default() })
     }

@@ -172,7 +172,8 @@ pub(crate) async fn list_commands(
         let page = caller.call(LIST, request.send()).await?;
         for line in page.commands() {
             let command = line.command_id().and_then(|id| id.parse().ok());
-            let (Some(command), Some(requested_at)) = (command, line.requested_date_time().and_then(timestamp)) else {
+            let times = line.requested_date_time().and_then(timestamp).zip(line.expires_after().and_then(timestamp));
+            let (Some(command), Some((requested_at, expires_at))) = (command, times) else {
                 return Err(Failure::unreadable(LIST, "a command without an id or a time"));
             };
             seen.push(CommandSeen {
@@ -181,7 +182,7 @@ pub(crate) async fn list_commands(
                 parameters: line.parameters().map(|all| all.iter().map(|(key, values)| (key.clone(), values.clone())).collect()).unwrap_or_default(),
                 instances: line.instance_ids().iter().filter_map(|id| id.parse().ok()).collect(),
                 requested_at,
-                expires_at: line.expires_after().and_then(timestamp).unwrap_or(requested_at),
+                expires_at,
             });
         }
         if !pages.turn(page.next_token())? {
