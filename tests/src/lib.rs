@@ -4,4 +4,5 @@ pub mod binary;
 pub mod conformance;
 pub mod crashing;
 pub mod process;
+pub mod rig;
 pub mod story;
