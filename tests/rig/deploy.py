@@ -53,9 +53,9 @@ def may_be_assumed_by(principal, **more):
 
 
 def make_table(hub):
-    def index(name, partition, sort):
+    def index(name, partition, sort, projection):
         keys = [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
-        return {"IndexName": name, "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}
+        return {"IndexName": name, "KeySchema": keys, "Projection": {"ProjectionType": projection}}
 
     attributes = {"pk": "S", "sk": "S", "due_p": "S", "due_at": "N", "day_p": "S", "pos": "N"}
     hub.dynamodb.create_table(
@@ -63,7 +63,7 @@ def make_table(hub):
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in attributes.items()],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        GlobalSecondaryIndexes=[index("due", "due_p", "due_at"), index("journal", "day_p", "pos")],
+        GlobalSecondaryIndexes=[index("due", "due_p", "due_at", "KEYS_ONLY"), index("journal", "day_p", "pos", "ALL")],
     )
     hub.dynamodb.get_waiter("table_exists").wait(TableName=NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
     hub.dynamodb.update_time_to_live(TableName=NAME, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"})

@@ -25,15 +25,18 @@ pub(super) struct Part {
 pub(super) enum Requirements {
     /// Wheels alone: nothing of theirs runs while they are installed.
     Wheels(&'static str),
-    /// Compiled here, with what an earlier file of the same part installed.
-    Source(&'static str),
+    /// Compiled here with these `CFLAGS`, by what an earlier file of the same part installed.
+    Source(&'static str, &'static str),
 }
 
 pub(super) const MINISTACK: Part = Part { name: "ministack", requirements: &[Requirements::Wheels("requirements-ministack.txt")] };
 pub(super) const MOTO: Part = Part { name: "moto", requirements: &[Requirements::Wheels("requirements-moto.txt")] };
 pub(super) const DRIVERS: Part = Part { name: "drivers", requirements: &[Requirements::Wheels("requirements-drivers.txt")] };
-pub(super) const CLOCK: Part =
-    Part { name: "clock", requirements: &[Requirements::Wheels("requirements-clock-build.txt"), Requirements::Source("requirements-clock.txt")] };
+/// Without shared memory between processes: who is killed would leave it behind.
+pub(super) const CLOCK: Part = Part {
+    name: "clock",
+    requirements: &[Requirements::Wheels("requirements-clock-build.txt"), Requirements::Source("requirements-clock.txt", "-DFAKE_STATELESS")],
+};
 
 /// `<target>/rig`: environments, logs and what servers keep.
 pub(super) fn folder() -> PathBuf {
@@ -63,6 +66,7 @@ fn installed(part: Part) -> Result<PathBuf, String> {
     let mut pinned = python_version()?;
     for requirements in part.requirements {
         let path = file(*requirements);
+        pinned.push_str(&format!("{requirements:?}"));
         pinned.push_str(&fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?);
     }
     let place = folder().join(format!("{}-{}", part.name, Digest::of(pinned.as_bytes()).short()));
@@ -86,7 +90,7 @@ fn installed(part: Part) -> Result<PathBuf, String> {
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
         match requirements {
             Requirements::Wheels(_) => pip.arg("--only-binary=:all:"),
-            Requirements::Source(_) => pip.args(["--no-build-isolation", "--no-cache-dir"]),
+            Requirements::Source(_, flags) => pip.args(["--no-build-isolation", "--no-cache-dir"]).env("CFLAGS", flags),
         };
         run(pip.arg("-r").arg(file(*requirements)))?;
     }
@@ -95,7 +99,7 @@ fn installed(part: Part) -> Result<PathBuf, String> {
 }
 
 fn file(requirements: Requirements) -> PathBuf {
-    let (Requirements::Wheels(name) | Requirements::Source(name)) = requirements;
+    let (Requirements::Wheels(name) | Requirements::Source(name, _)) = requirements;
     root().join("tests/rig").join(name)
 }
 
