@@ -46,7 +46,7 @@ class Courier:
         with urllib.request.urlopen(f"{self.world}/_world/events?after={self.after}", timeout=60) as answer:
             page = json.load(answer)
         self.after = page["next"]
-        return page["events"]
+        return [numbered["event"] for numbered in page["events"]]
 
     def deliver(self, event):
         """To each target of each rule that matches. Gives how many messages that were."""

@@ -236,8 +236,10 @@ def make_functions(hub, code, roles, urls, topic, bucket, world, policy_name, se
         )
 
     make("console", "")
-    # Who signs reaches it; who may decide is the console's own question.
-    url = hub.lambda_.create_function_url_config(FunctionName=f"{NAME}-console", AuthType="AWS_IAM")["FunctionUrl"]
+    # A link in a mail is not signed: its token is what decides.
+    url = hub.lambda_.create_function_url_config(FunctionName=f"{NAME}-console", AuthType="NONE")["FunctionUrl"]
+    anyone = {"StatementId": "links", "Action": "lambda:InvokeFunctionUrl", "Principal": "*", "FunctionUrlAuthType": "NONE"}
+    hub.lambda_.add_permission(FunctionName=f"{NAME}-console", **anyone)
     variables = environment_of("console", urls, topic, bucket, url, world, policy_name, settings)
     hub.lambda_.update_function_configuration(FunctionName=f"{NAME}-console", Environment={"Variables": variables})
     for function in FUNCTIONS:

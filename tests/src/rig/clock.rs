@@ -1,84 +1,75 @@
 //! One clock for all processes of a test: it runs, and the test moves it on.
 //!
 //! Waits of the engine are in minutes and hours. Real processes (the Lambdas, the hub's services, the simulated organization) read this
-//! clock in place of the machine's: libfaketime, preloaded, adds what a shared file says to every reading of the wall clock. The
-//! monotonic clock is left alone, so that timers, time-outs and polls take the time they take.
+//! clock in place of the machine's: `tests/rig/clock.c`, preloaded, adds what a shared file says to every reading of the wall clock. The
+//! monotonic clock is left alone, so that timers, time-outs and polls take the time they take. Linux alone.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Error;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
+use tidegate_events::id::Digest;
 
-use super::environment::{CLOCK, environment};
-
-/// Where the package has what it compiled, below the environment's `lib/python3.*`.
-const LIBRARY: &str = "site-packages/libfaketime/vendor/libfaketime/src/libfaketime.so.1";
+use super::environment::{folder, run};
+use crate::binary::root;
 
 /// A clock that this test alone moves. It never goes back.
 #[derive(Debug)]
 pub struct Clock {
     library: PathBuf,
-    file: PathBuf,
-    ahead_secs: u64,
+    path: PathBuf,
+    file: File,
+    ahead_secs: i64,
 }
 
 impl Clock {
     /// A clock that shows the machine's time until it is moved. Its file is in this folder.
     ///
     /// # Errors
-    /// When the file can't be written.
-    ///
-    /// # Panics
-    /// When the library can't be installed: it is compiled with the system's C compiler and make.
-    pub fn new(folder: &Path) -> Result<Self, Error> {
-        let lib = environment(CLOCK).join("lib");
-        let pythons = fs::read_dir(&lib)?.filter_map(Result::ok).map(|python| python.path().join(LIBRARY));
-        let library = pythons.into_iter().find(|library| library.exists());
-        let library = library.ok_or_else(|| Error::other(format!("no {LIBRARY} below {}", lib.display())))?;
-        let clock = Self { library, file: folder.join("clock"), ahead_secs: 0 };
-        clock.write()?;
-        Ok(clock)
+    /// When the file can't be written, or the library can't be compiled.
+    pub fn new(place: &Path) -> Result<Self, Error> {
+        let path = place.join("clock");
+        let file = File::create(&path)?;
+        file.write_all_at(&0_i64.to_ne_bytes(), 0)?;
+        Ok(Self { library: library()?, path, file, ahead_secs: 0 })
     }
 
     /// What a process needs in its environment to read this clock. Its children inherit it.
     pub fn env(&self) -> Vec<(String, String)> {
-        let shown = |path: &Path| path.display().to_string();
-        [
-            ("LD_PRELOAD", shown(&self.library)),
-            ("FAKETIME_TIMESTAMP_FILE", shown(&self.file)),
-            // The file is read at every reading of the clock: a move is seen at once, by all.
-            ("FAKETIME_NO_CACHE", "1".to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            ("NO_FAKE_STAT", "1".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        vec![("LD_PRELOAD".to_owned(), self.library.display().to_string()), ("TIDEGATE_RIG_CLOCK".to_owned(), self.path.display().to_string())]
     }
 
     /// Moves the clock on by so many seconds.
     ///
     /// # Errors
     /// When the file can't be written.
-    pub fn advance(&mut self, secs: u64) -> Result<(), Error> {
-        self.ahead_secs = self.ahead_secs.saturating_add(secs);
-        self.write()
+    pub fn advance(&mut self, secs: u32) -> Result<(), Error> {
+        self.ahead_secs = self.ahead_secs.saturating_add(i64::from(secs));
+        self.file.write_all_at(&self.ahead_secs.to_ne_bytes(), 0)
     }
 
     /// What the clock shows.
     pub fn now(&self) -> Timestamp {
-        let ahead = SignedDuration::from_secs(i64::try_from(self.ahead_secs).unwrap_or(i64::MAX));
-        Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+        Timestamp::now().saturating_add(SignedDuration::from_secs(self.ahead_secs)).unwrap_or(Timestamp::MAX)
     }
+}
 
-    /// The file that moves it: `+<seconds>s`. It must be replaced as a whole, since processes read it at any moment.
-    pub fn file(&self) -> &Path {
-        &self.file
+/// The compiled library, made once.
+fn library() -> Result<PathBuf, Error> {
+    let source = root().join("tests/rig/clock.c");
+    let library = folder().join(format!("clock-{}.so", Digest::of(&fs::read(&source)?).short()));
+    if !library.exists() {
+        fs::create_dir_all(folder())?;
+        // Whoever comes first puts it in place as a whole; it is the same for all.
+        let made = tempfile::NamedTempFile::new_in(folder())?.into_temp_path();
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let mut command = Command::new(compiler);
+        command.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"]).arg(&made).arg(&source).args(["-ldl", "-lpthread"]);
+        run(&mut command).map_err(Error::other)?;
+        made.persist(&library)?;
     }
-
-    fn write(&self) -> Result<(), Error> {
-        let written = self.file.with_extension("new");
-        fs::write(&written, format!("+{}s\n", self.ahead_secs))?;
-        fs::rename(written, &self.file)
-    }
+    Ok(library)
 }

@@ -11,32 +11,13 @@ use tidegate_events::id::Digest;
 
 use crate::binary::root;
 
-/// A part of the rig, and the requirements files that make it.
+/// A part of the rig. Its environment is `<target>/rig/<name>-<digest>`, made from `tests/rig/requirements-<name>.txt`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    /// What it is called: the environment is `<target>/rig/<name>-<digest>`.
-    pub name: &'static str,
-    /// Files in `tests/rig`, installed one after the other.
-    pub requirements: &'static [Requirements],
-}
+pub(super) struct Part(&'static str);
 
-/// A requirements file, and how it is installed.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Requirements {
-    /// Wheels alone: nothing of theirs runs while they are installed.
-    Wheels(&'static str),
-    /// Compiled here with these `CFLAGS`, by what an earlier file of the same part installed.
-    Source(&'static str, &'static str),
-}
-
-pub(super) const MINISTACK: Part = Part { name: "ministack", requirements: &[Requirements::Wheels("requirements-ministack.txt")] };
-pub(super) const MOTO: Part = Part { name: "moto", requirements: &[Requirements::Wheels("requirements-moto.txt")] };
-pub(super) const DRIVERS: Part = Part { name: "drivers", requirements: &[Requirements::Wheels("requirements-drivers.txt")] };
-/// Without shared memory between processes: who is killed would leave it behind.
-pub(super) const CLOCK: Part = Part {
-    name: "clock",
-    requirements: &[Requirements::Wheels("requirements-clock-build.txt"), Requirements::Source("requirements-clock.txt", "-DFAKE_STATELESS")],
-};
+pub(super) const MINISTACK: Part = Part("ministack");
+pub(super) const MOTO: Part = Part("moto");
+pub(super) const DRIVERS: Part = Part("drivers");
 
 /// `<target>/rig`: environments, logs and what servers keep.
 pub(super) fn folder() -> PathBuf {
@@ -58,24 +39,20 @@ pub(super) fn environment(part: Part) -> PathBuf {
 }
 
 #[expect(clippy::panic, reason = "a test whose third-party part is missing fails; it does not skip")]
-fn panic_with(part: Part, why: &str) -> ! {
-    panic!("the rig's part `{}` can't be installed: {why}\nexpected python3 (3.10 or newer) with venv and pip, and a package index that pip reaches", part.name)
+fn panic_with(Part(name): Part, why: &str) -> ! {
+    panic!("the rig's part `{name}` can't be installed: {why}\nexpected python3 (3.10 or newer) with venv and pip, and a package index that pip reaches")
 }
 
-fn installed(part: Part) -> Result<PathBuf, String> {
-    let mut pinned = python_version()?;
-    for requirements in part.requirements {
-        let path = file(*requirements);
-        pinned.push_str(&format!("{requirements:?}"));
-        pinned.push_str(&fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?);
-    }
-    let place = folder().join(format!("{}-{}", part.name, Digest::of(pinned.as_bytes()).short()));
+fn installed(Part(name): Part) -> Result<PathBuf, String> {
+    let requirements = root().join("tests/rig").join(format!("requirements-{name}.txt"));
+    let pinned = fs::read_to_string(&requirements).map_err(|error| format!("{}: {error}", requirements.display()))? + &python_version()?;
+    let place = folder().join(format!("{name}-{}", Digest::of(pinned.as_bytes()).short()));
     let complete = place.join("complete");
     if complete.exists() {
         return Ok(place);
     }
     fs::create_dir_all(folder()).map_err(|error| format!("{}: {error}", folder().display()))?;
-    let lock = File::create(folder().join(format!("{}.lock", part.name))).map_err(|error| format!("the lock file: {error}"))?;
+    let lock = File::create(folder().join(format!("{name}.lock"))).map_err(|error| format!("the lock file: {error}"))?;
     lock.lock().map_err(|error| format!("the lock: {error}"))?;
     if complete.exists() {
         return Ok(place);
@@ -85,22 +62,12 @@ fn installed(part: Part) -> Result<PathBuf, String> {
         fs::remove_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))?;
     }
     run(Command::new(python3()).args(["-m", "venv"]).arg(&place))?;
-    for requirements in part.requirements {
-        let mut pip = Command::new(place.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
-        match requirements {
-            Requirements::Wheels(_) => pip.arg("--only-binary=:all:"),
-            Requirements::Source(_, flags) => pip.args(["--no-build-isolation", "--no-cache-dir"]).env("CFLAGS", flags),
-        };
-        run(pip.arg("-r").arg(file(*requirements)))?;
-    }
+    let mut pip = Command::new(place.join("bin/python"));
+    // Wheels alone: nothing of theirs runs while they are installed.
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r"]);
+    run(pip.arg(&requirements))?;
     fs::write(&complete, "").map_err(|error| format!("{}: {error}", complete.display()))?;
     Ok(place)
-}
-
-fn file(requirements: Requirements) -> PathBuf {
-    let (Requirements::Wheels(name) | Requirements::Source(name, _)) = requirements;
-    root().join("tests/rig").join(name)
 }
 
 /// The Python that makes the environments.
@@ -114,7 +81,7 @@ fn python_version() -> Result<String, String> {
     Ok(String::from_utf8_lossy(&said.stdout).into_owned())
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+pub(super) fn run(command: &mut Command) -> Result<(), String> {
     let ended = command.output().map_err(|error| format!("{command:?} can't be run: {error}"))?;
     if ended.status.success() {
         return Ok(());
