@@ -4,15 +4,16 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::automation::AutomationStatus;
 use crate::fact::{Fact, Invocation, InvocationStatus, PatchState};
 use crate::host::{Host, SpokeFault};
-use crate::id::{AccountId, BatchId, CampaignId, CellId, CommandId, Digest, InstanceId, LaneId, PersonId, Region, TargetKey, WaveId};
+use crate::id::{AccountId, BatchId, CampaignId, CellId, CommandId, Digest, ExecutionId, InstanceId, LaneId, PersonId, Region, TargetKey, WaveId};
 
 /// One thing that happened outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", content = "of", rename_all = "snake_case")]
 pub enum Event {
-    /// A compliance fact about a target: Config, SSM compliance, or our own sweep.
+    /// A compliance fact about a target: Config, SSM compliance, Security Hub, or our own sweep.
     Finding {
         /// The target.
         target: TargetKey,
@@ -38,6 +39,17 @@ pub enum Event {
         command: CommandId,
         /// The coarse status in the event.
         status: InvocationStatus,
+    },
+    /// An execution of an Automation runbook changed. Carries no details: it only makes us look.
+    AutomationChanged {
+        /// The account that runs it.
+        account: AccountId,
+        /// Its Region.
+        region: Region,
+        /// The execution.
+        execution: ExecutionId,
+        /// The status in the event.
+        status: AutomationStatus,
     },
     /// EC2 says that an instance changed its state.
     InstanceChanged {

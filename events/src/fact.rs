@@ -41,6 +41,15 @@ pub enum FactSource {
     ConfigRule(String),
     /// SSM's own `Configuration Compliance State Change`; it names no rule.
     SsmCompliance,
+    /// A Security Hub control, by its id, such as `SSM.2`: it repeats a Config rule's verdict without the time of capture.
+    SecurityHub(String),
+}
+
+impl FactSource {
+    /// Whether it only repeats what another has judged, at a time that says nothing about when the judged state was captured.
+    pub fn is_copy(&self) -> bool {
+        matches!(self, Self::SecurityHub(_))
+    }
 }
 
 impl fmt::Display for FactSource {
@@ -48,6 +57,7 @@ impl fmt::Display for FactSource {
         match self {
             Self::ConfigRule(name) => write!(f, "Config rule `{name}`"),
             Self::SsmCompliance => f.write_str("Systems Manager compliance"),
+            Self::SecurityHub(control) => write!(f, "Security Hub control `{control}`"),
         }
     }
 }
@@ -55,12 +65,14 @@ impl fmt::Display for FactSource {
 /// One statement about one target's compliance.
 ///
 /// Two statements with equal `compliance` and `ordering` are one fact, whoever emits it: several rules (standalone,
-/// organization, conformance pack, Security Hub) judge the same configuration item.
+/// organization, conformance pack, Security Hub's) judge the same configuration item. A copy (Security Hub) has no
+/// time of capture: it counts where nothing is known at first hand, and is known already or stale everywhere else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
     /// What was found.
     pub compliance: Compliance,
-    /// When the judged state was captured (`orderingTimestamp`); decides what is newer.
+    /// When the judged state was captured (`orderingTimestamp`); decides what is newer. Of a copy: when it was made, which is
+    /// later by an unknown span.
     pub ordering: Timestamp,
     /// When the result was recorded; only breaks ties, since a re-evaluation stamps old facts anew.
     pub recorded: Timestamp,
@@ -69,15 +81,22 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// Whether both state the same thing about the same captured state.
+    /// Whether both state the same thing about the same captured state. A copy and a fact at first hand are never the same,
+    /// even of one time: only one of the two times is that of the capture.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.compliance == other.compliance && self.ordering == other.ordering
+        self.compliance == other.compliance && self.ordering == other.ordering && self.source.is_copy() == other.source.is_copy()
     }
 
-    /// Whether this is newer than `other`: by capture time, then by recording time; where both are equal, non-compliant
-    /// counts as newer, so that any order of arrival ends in the same verdict, and in the safe one.
+    /// Whether this is a copy of a verdict that is known at first hand.
+    pub fn echoes(&self, known: &Self) -> bool {
+        self.compliance == known.compliance && self.source.is_copy() && !known.source.is_copy()
+    }
+
+    /// Whether this is newer than `other`. What is known at first hand is newer than any copy, whenever that was made: a copy
+    /// may be made of an old state at any time. Then by capture time, then by recording time; where all are equal,
+    /// non-compliant counts as newer. So any order of arrival ends in the same verdict, and in the safe one.
     pub fn is_newer_than(&self, other: &Self) -> bool {
-        let place = |fact: &Self| (fact.ordering, fact.recorded, fact.compliance == Compliance::NonCompliant);
+        let place = |fact: &Self| (!fact.source.is_copy(), fact.ordering, fact.recorded, fact.compliance == Compliance::NonCompliant);
         place(self) > place(other)
     }
 }

@@ -165,6 +165,11 @@ text_id!(
     |text| text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 );
 text_id!(
+    /// The id of an Automation execution: a UUID.
+    ExecutionId, "an automation execution's id", "a UUID of 36 characters", "^[0-9a-f-]{36}$",
+    |text| text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+);
+text_id!(
     /// A snapshot id that pins a set of approved patches in one account and Region: a UUID.
     SnapshotId, "a snapshot id", "a UUID of 36 characters", "^[0-9a-fA-F-]{36}$",
     |text| text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')

@@ -5,6 +5,7 @@
 //! at the edge; past it there is no raw JSON and no raw string id.
 
 pub mod action;
+pub mod automation;
 pub mod entry;
 pub mod event;
 pub mod fact;

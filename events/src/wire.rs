@@ -1,19 +1,22 @@
 //! Bytes to events, once, at the edge.
 //!
 //! What comes in is an EventBridge envelope (AWS's own events and ours), alone or in company: an array, JSON Lines, an SQS
-//! batch. Each piece becomes exactly one [`Parsed`]: an event, or *ignored* (understood, not ours), or *rejected* (not
-//! understood, or it contradicts itself) with a reason for the person who must act. AWS adds fields without notice, so
+//! batch. Each piece becomes a [`Parsed`]: an event, or *ignored* (understood, not ours), or *rejected* (not understood, or it
+//! contradicts itself) with a reason for the person who must act. Of a Security Hub event, each finding is one. AWS adds fields without notice, so
 //! unknown fields change nothing in its events; in our own events an unknown key is a typing error and is refused.
 
 mod approval;
+mod automation;
 mod batch;
 mod calendar_state;
 mod command_change;
 mod compliance_state;
 mod config_change;
 mod envelope;
+mod inspector;
 mod instance_state;
 mod reader;
+mod security_hub;
 mod tick;
 
 #[cfg(test)]
@@ -64,7 +67,7 @@ pub enum Parsed {
 /// One event read from an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
-    /// Its place in the input, from 0.
+    /// The place of its event in the input, from 0. Findings that came in one event have the same.
     pub index: usize,
     /// What it turned out to be.
     pub parsed: Parsed,
@@ -74,8 +77,8 @@ pub struct Read {
 ///
 /// Takes a single event (pretty-printed or not, several in a row too), a JSON array of events, JSON Lines, or the batch that
 /// SQS hands to a Lambda function (`{"Records":[{"body":"…"}]}`, also inside an array), with or without an SNS notification
-/// around each body. A record of a batch is always exactly one piece, so that its index names the message to report as
-/// failed. An input that is empty, or white space only, is one rejected piece; an empty array or batch is none.
+/// around each body. A record of a batch always has exactly one index, which names the message to report as failed; only an
+/// event with several findings has several reads under it (AWS sends one finding in an event). An input that is empty, or white space only, is one rejected piece; an empty array or batch is none.
 ///
 /// Never loses the neighbours of a broken piece: JSON Lines are taken up again at each newline, and of a truncated array the
 /// elements before the break count. Runs in linear time; memory is some hundred bytes for each piece, so a caller that takes input
@@ -87,9 +90,18 @@ pub fn read(bytes: &[u8]) -> Vec<Read> {
     }
 }
 
-/// Parses one event.
+/// Parses one event. One that holds several findings is rejected: [`read`] takes it apart.
 pub fn parse(bytes: &[u8]) -> Parsed {
-    Parsed::from(checked(bytes).and_then(|bytes| event(bytes, "")))
+    let mut all = unless_stopped(checked(bytes).and_then(|bytes| event(bytes, "")));
+    match (all.pop(), all.len()) {
+        (Some(only), 0) => only,
+        (_, more) => Parsed::from(Err(Stop::Rejected(format!("the event holds {} findings: expected one", more + 1)))),
+    }
+}
+
+/// The pieces of an event, or the one reason why there are none.
+fn unless_stopped(read: Result<Vec<Parsed>, Stop>) -> Vec<Parsed> {
+    read.unwrap_or_else(|stop| vec![Parsed::from(Err(stop))])
 }
 
 /// The input without its byte order mark, if it is text that can hold an event at all.
@@ -106,7 +118,7 @@ fn checked(bytes: &[u8]) -> Result<&[u8], Stop> {
 }
 
 /// One event, or what SNS wraps around one. `path` is where the text was found, if not in the input itself.
-fn event(bytes: &[u8], path: &str) -> Result<Parsed, Stop> {
+fn event(bytes: &[u8], path: &str) -> Result<Vec<Parsed>, Stop> {
     let value = json(bytes).map_err(|stop| if path.is_empty() { stop } else { stop.inside(path) })?;
     match notification(&value) {
         Some(message) => in_envelope(&json(message.as_bytes()).map_err(|stop| stop.inside("Message"))?),
@@ -127,7 +139,7 @@ fn json(bytes: &[u8]) -> Result<Value, Stop> {
     serde_json::from_slice(bytes).map_err(|error| Stop::Rejected(reader::not_json(&error, error.line(), error.column())))
 }
 
-fn in_envelope(value: &Value) -> Result<Parsed, Stop> {
+fn in_envelope(value: &Value) -> Result<Vec<Parsed>, Stop> {
     let root =
         Object::at(String::new(), value).ok_or_else(|| Stop::Rejected(format!("expected an event, which is a JSON object, got {}", reader::kind_of(value))))?;
     if root.get("messageType").is_some() && root.get("source").is_none() && root.get("detail-type").is_none() {
@@ -138,8 +150,13 @@ fn in_envelope(value: &Value) -> Result<Parsed, Stop> {
         ));
     }
     let envelope = Envelope::read(&root)?;
-    let event = in_detail(&envelope)?;
-    Ok(Parsed::Event { event, account: envelope.account, region: envelope.region, at: envelope.time, id: envelope.id })
+    let found = match (envelope.source, envelope.detail_type) {
+        ("aws.securityhub", "Security Hub Findings - Imported") => security_hub::imported(&envelope)?,
+        ("aws.securityhub", "Findings Imported V2") => security_hub::imported_v2(&envelope)?,
+        _ => vec![in_detail(&envelope)],
+    };
+    let with_envelope = |event| Parsed::Event { event, account: envelope.account, region: envelope.region.clone(), at: envelope.time, id: envelope.id.clone() };
+    Ok(found.into_iter().map(|event| Parsed::from(event.map(with_envelope))).collect())
 }
 
 /// Who reads which detail. AWS reserves sources that begin with `aws.`, so the source is as good as a signature; a
@@ -152,8 +169,11 @@ fn in_detail(envelope: &Envelope<'_>) -> Result<Event, Stop> {
         ("aws.ssm", "Configuration Compliance State Change") => compliance_state::compliance(envelope),
         ("aws.ssm", "EC2 Command Status-change Notification") => command_change::command(envelope),
         ("aws.ssm", "EC2 Command Invocation Status-change Notification") => command_change::invocation(envelope),
+        ("aws.ssm", "EC2 Automation Execution Status-change Notification") => automation::execution(envelope),
+        ("aws.ssm", "EC2 Automation Step Status-change Notification") => automation::step(envelope),
         ("aws.ssm", "Calendar State Change") => calendar_state::calendar(envelope),
         ("aws.ec2", "EC2 Instance State-change Notification") => instance_state::instance(envelope),
+        ("aws.inspector2", "Inspector2 Finding") => inspector::finding(envelope),
         (envelope::OURS, approval::APPROVAL) => approval::approval(envelope),
         (envelope::OURS, approval::LANE_RESUMED) => approval::lane_resumed(envelope),
         (envelope::OURS, approval::CORD) => approval::cord(envelope),

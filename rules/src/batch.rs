@@ -421,7 +421,7 @@ fn proven(
                 Some(fact) if fact.compliance == Compliance::Compliant && fact.ordering >= installed_at && matches!(fact.source, FactSource::ConfigRule(_)) => {
                     (Standing::Compliant, target::confirmed(Some(verdict)), Count::Ok)
                 }
-                Some(fact) if fact.compliance == Compliance::NonCompliant && fact.ordering > proven_at => {
+                Some(fact) if fact.compliance == Compliance::NonCompliant && fact.ordering > proven_at && !fact.source.is_copy() => {
                     return fail(desk, policy, batch, member, Verdict::FalseSuccess, "AWS Config found it non-compliant after the scan that had proven it");
                 }
                 _ => (Standing::PatchedUnconfirmed { cell, installed_at, proven_at, lag: None }, verdict, Count::Ok),

@@ -82,6 +82,10 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
             Some(id) => batch::on_status(desk, &id, command, *status),
             None => Ok(Outcome::ignored("an invocation of a command that Tidegate did not send")),
         },
+        // No catalog entry runs Automation yet, so no execution can be ours.
+        Event::AutomationChanged { execution, status, .. } => {
+            Ok(Outcome::ignored(format!("automation execution {execution} is {status}: Tidegate started none")))
+        }
         Event::CalendarChanged { calendar, open, at } => lane::on_calendar(desk, calendar, *open, *at),
         Event::Cord { pulled, by } => lane::on_cord(desk, *pulled, by),
         Event::Approval(approval) => approval::take(desk, approval),

@@ -1,5 +1,8 @@
 //! One target: what a fact about it means where it stands.
 
+#[cfg(test)]
+mod tests;
+
 use tidegate_events::action::Nudge;
 use tidegate_events::entry::Standing;
 use tidegate_events::event::InstanceState;
@@ -33,7 +36,11 @@ pub fn on_fact(desk: &mut Desk<'_>, key: &TargetKey, fact: &Fact) -> Result<Outc
             return Ok(Outcome::Duplicate);
         }
         if let Some(newest) = target.fact().filter(|newest| !fact.is_newer_than(newest)) {
-            return Ok(Outcome::Stale { why: format!("{} as of {} is known", newest.compliance, newest.ordering) });
+            if fact.echoes(newest) {
+                return Ok(Outcome::Duplicate);
+            }
+            let at_first_hand = if fact.source.is_copy() && !newest.source.is_copy() { " at first hand" } else { "" };
+            return Ok(Outcome::Stale { why: format!("{} as of {} is known{at_first_hand}", newest.compliance, newest.ordering) });
         }
     }
     desk.record(Entry::FactNoted { target: key.clone(), fact: fact.clone() })?;
@@ -51,7 +58,11 @@ pub fn on_fact(desk: &mut Desk<'_>, key: &TargetKey, fact: &Fact) -> Result<Outc
 
 fn on_non_compliant(desk: &mut Desk<'_>, target: &Target, fact: &Fact) -> Result<(), Missing> {
     match &target.standing {
-        Standing::Compliant | Standing::Unreachable { .. } | Standing::Unmanaged { .. } => open(desk, &target.key, rule_of(fact)),
+        Standing::Compliant => open(desk, &target.key, rule_of(fact)),
+        // A copy is made anew every few hours, of old states too: it may begin something, but it contradicts no proof and
+        // brings nobody back.
+        _ if fact.source.is_copy() => Ok(()),
+        Standing::Unreachable { .. } | Standing::Unmanaged { .. } => open(desk, &target.key, rule_of(fact)),
         // The proof was newer: this fact tells how it was before. It opens nothing.
         Standing::PatchedUnconfirmed { proven_at, .. } if fact.ordering <= *proven_at => Ok(()),
         // Nobody waits for Config's word on that attempt any more: this is a finding of its own.
@@ -89,6 +100,8 @@ fn on_compliant(desk: &mut Desk<'_>, target: &Target, fact: &Fact) -> Result<(),
             }
             moved(desk, &target.key, Standing::Compliant, Some(confirmed(target.verdict)), &why)
         }
+        // Nor is a copy's word enough to take back what a run of ours has found.
+        Standing::PendingReboot { .. } | Standing::Quarantined { .. } if fact.source.is_copy() => Ok(()),
         Standing::Enrolled { .. }
         | Standing::Retrying { .. }
         | Standing::PendingReboot { .. }
@@ -110,7 +123,7 @@ pub fn confirmed(verdict: Option<Verdict>) -> Verdict {
 fn rule_of(fact: &Fact) -> Option<String> {
     match &fact.source {
         FactSource::ConfigRule(name) => Some(name.clone()),
-        FactSource::SsmCompliance => None,
+        FactSource::SsmCompliance | FactSource::SecurityHub(_) => None,
     }
 }
 

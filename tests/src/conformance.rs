@@ -49,6 +49,7 @@ macro_rules! store_conformance {
             a_journal_keeps_the_order_of_commits
             a_journal_is_read_in_pages
             a_stream_has_no_gap_and_no_second_line_in_one_place
+            a_line_comes_with_the_item_that_counts_it
             lines_are_kept_byte_for_byte
             actions_come_out_in_the_order_they_were_asked_in
             a_performed_action_is_gone_for_good
@@ -128,8 +129,15 @@ fn adds(adds: Vec<(Key, Add)>) -> Commit {
     Commit { at: at(0), adds, ..Commit::default() }
 }
 
+/// A line with the item that counts it, as the store wants them: the item is written once for each line of its stream.
 fn lines(lines: Vec<NewLine>) -> Commit {
-    Commit { at: at(0), lines, ..Commit::default() }
+    let puts = lines.iter().map(|line| counting(line.stream.as_str(), line.seq.saturating_sub(1), line.seq)).collect();
+    Commit { at: at(0), puts, lines, ..Commit::default() }
+}
+
+/// An item that counts so many lines afterwards.
+fn counting(text: &str, expect: u64, seq: u64) -> Put {
+    Put { seq, ..put(text, expect, "{}") }
 }
 
 fn conflict(text: &str) -> Result<(), StoreError> {

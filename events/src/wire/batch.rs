@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
 use super::reader::{Object, Stop, kind_of, not_json, quoted};
-use super::{Parsed, Read, event};
+use super::{Parsed, Read, event, unless_stopped};
 
 /// The pieces of a non-blank input, in order.
 pub(super) fn split(bytes: &[u8]) -> Vec<Read> {
@@ -33,13 +33,15 @@ pub(super) fn split(bytes: &[u8]) -> Vec<Read> {
         let is_lines = at > first && splitter.stands_alone(first..line_end(bytes, first), false);
         splitter.after_break(at, is_lines);
     }
-    splitter.found
+    let found = splitter.found.into_iter().enumerate();
+    found.flat_map(|(index, pieces)| pieces.into_iter().map(move |parsed| Read { index, parsed })).collect()
 }
 
 struct Splitter<'b> {
     bytes: &'b [u8],
     margin: usize,
-    found: Vec<Read>,
+    /// An element for each event, with what it held: never empty, and one but for events with several findings.
+    found: Vec<Vec<Parsed>>,
     /// An offset and its line number, up to which newlines are counted.
     counted: (usize, usize),
 }
@@ -157,7 +159,10 @@ impl<'b> Splitter<'b> {
             };
             // A broken line is one rejection; what else was wrong in it does not count on its own.
             let elements = self.found.split_off(before);
-            elements.into_iter().map(|element| element.parsed).filter(|parsed| !matches!(parsed, Parsed::Rejected { .. })).for_each(|parsed| self.push(parsed));
+            for mut pieces in elements {
+                pieces.retain(|parsed| !matches!(parsed, Parsed::Rejected { .. }));
+                self.push(pieces);
+            }
             return self.reject(&broken);
         }
         let (whole, broken) = values(self.slice(at..range.end));
@@ -215,7 +220,7 @@ impl<'b> Splitter<'b> {
             None if raw.first() == Some(&b'[') => Err(Stop::Rejected("an array inside an array: expected an event, which is a JSON object".into())),
             None => Err(Stop::Rejected(format!("expected an event, which is a JSON object, got {}", quoted(&String::from_utf8_lossy(raw))))),
         };
-        self.push(Parsed::from(parsed));
+        self.push(unless_stopped(parsed));
     }
 
     fn reject(&mut self, broken: &Break) {
@@ -225,11 +230,13 @@ impl<'b> Splitter<'b> {
             Why::Syntax(error) if error.line() > 1 => not_json(error, line + error.line() - 1, error.column()),
             Why::Syntax(error) => not_json(error, line, column + error.column().saturating_sub(1)),
         };
-        self.push(Parsed::from(Err(Stop::Rejected(why))));
+        self.push(vec![Parsed::from(Err(Stop::Rejected(why)))]);
     }
 
-    fn push(&mut self, parsed: Parsed) {
-        self.found.push(Read { index: self.found.len(), parsed });
+    fn push(&mut self, pieces: Vec<Parsed>) {
+        if !pieces.is_empty() {
+            self.found.push(pieces);
+        }
     }
 
     /// The number of the line that holds `at`. Breaks come in order, so that the newlines are counted once.
@@ -284,7 +291,7 @@ fn values(bytes: &[u8]) -> (Vec<Range<usize>>, Option<(usize, serde_json::Error)
 
 /// The events of an SQS batch as Lambda hands it over, or `None` if this is no batch. Source: Lambda developer guide, "SQS".
 /// An event of AWS's could gain a field `Records` one day; an event has a detail type, a batch has none.
-fn records(raw: &[u8]) -> Option<Vec<Parsed>> {
+fn records(raw: &[u8]) -> Option<Vec<Vec<Parsed>>> {
     #[derive(Deserialize)]
     struct Peek<'a> {
         #[serde(rename = "Records", borrow)]
@@ -295,12 +302,12 @@ fn records(raw: &[u8]) -> Option<Vec<Parsed>> {
     let peek: Peek<'_> = serde_json::from_slice(raw).ok()?;
     let records = peek.records.filter(|_| peek.detail_type.is_none())?;
     let Ok(records) = serde_json::from_str::<Vec<&RawValue>>(records.get()) else {
-        return Some(vec![Parsed::from(Err(Stop::Rejected("Records: expected an array of SQS messages".into())))]);
+        return Some(vec![vec![Parsed::from(Err(Stop::Rejected("Records: expected an array of SQS messages".into())))]]);
     };
-    Some(records.iter().enumerate().map(|(index, raw)| Parsed::from(record(index, raw.get()))).collect())
+    Some(records.iter().enumerate().map(|(index, raw)| unless_stopped(record(index, raw.get()))).collect())
 }
 
-fn record(index: usize, raw: &str) -> Result<Parsed, Stop> {
+fn record(index: usize, raw: &str) -> Result<Vec<Parsed>, Stop> {
     let path = format!("Records[{index}]");
     let value: Value = serde_json::from_str(raw).map_err(|error| Stop::Rejected(not_json(&error, error.line(), error.column())).inside(&path))?;
     let record = Object::at(path.clone(), &value).ok_or_else(|| Stop::Rejected(format!("{path}: expected an SQS message, got {}", kind_of(&value))))?;

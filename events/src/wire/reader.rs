@@ -108,6 +108,12 @@ impl<'v> Object<'v> {
         value.as_bool().ok_or_else(|| self.expected(key, "true or false", value))
     }
 
+    /// A field that must be a whole number.
+    pub(super) fn whole(&self, key: &str) -> Result<i64, Stop> {
+        let value = self.need(key)?;
+        value.as_i64().ok_or_else(|| self.expected(key, "a whole number", value))
+    }
+
     /// A field that must be text, and say something.
     pub(super) fn text(&self, key: &str) -> Result<&'v str, Stop> {
         match self.need(key)? {

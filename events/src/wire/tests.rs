@@ -3,6 +3,7 @@
 mod patterns;
 mod properties;
 mod samples;
+mod security_hub;
 mod splitting;
 
 use std::fs;
@@ -51,6 +52,7 @@ fn kind(parsed: &Parsed) -> &'static str {
             Event::Finding { .. } => "finding",
             Event::CommandChanged { .. } => "command",
             Event::InvocationChanged { .. } => "invocation",
+            Event::AutomationChanged { .. } => "automation",
             Event::InstanceChanged { .. } => "instance",
             Event::CalendarChanged { .. } => "calendar",
             Event::Approval(_) => "approval",
@@ -73,6 +75,7 @@ fn told(parsed: &Parsed) -> String {
             Event::Finding { target, fact } => format!("{target} is {} since {} by {}", fact.compliance, fact.ordering, fact.source),
             Event::CommandChanged { account, region, command, status } => format!("{account}/{region}: command {command} is {status}"),
             Event::InvocationChanged { target, command, status } => format!("{target}: invocation of {command} is {status}"),
+            Event::AutomationChanged { account, region, execution, status } => format!("{account}/{region}: automation {execution} is {status}"),
             Event::InstanceChanged { target, state, at } => format!("{target} is {state:?} at {at}"),
             Event::CalendarChanged { calendar, open, at } => format!("{calendar} is {} at {at}", if *open { "open" } else { "closed" }),
             Event::Approval(a) => format!("{} says {:?} to {} ({}) at {}: {}", a.by, a.word, a.subject, a.digest.short(), a.at, a.comment),

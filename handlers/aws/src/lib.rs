@@ -1,1 +1,9 @@
-//! The engine's ports on AWS.
+//! The engine's ports on AWS: the store in DynamoDB, the cloud behind STS, Systems Manager, Config, Organizations and SNS, and
+//! queues in SQS.
+
+pub mod clients;
+pub mod cloud;
+pub mod dynamo;
+pub mod queue;
+pub mod random;
+pub mod secret;

@@ -8,6 +8,7 @@ pub mod perform;
 pub mod ports;
 pub mod shell;
 pub mod store;
+pub mod tokens;
 
 pub use error::EngineError;
 pub use handle::{Engine, Handled};

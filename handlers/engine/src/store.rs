@@ -1,6 +1,7 @@
 //! The store as the engine needs it: items by key, one conditional write that moves state, journal, outbox and counters
 //! together, listing by prefix, and what is due. Nothing here scans.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -41,12 +42,13 @@ pub struct Put {
     pub head: Digest,
 }
 
-/// A journal line as it is to be written.
+/// A journal line as it is to be written, together with the [`Put`] of its stream's item, which counts it: the version of the
+/// item alone then keeps the stream without gaps, on a store that can't ask for a stream's last line inside a write too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLine {
     /// The stream's key.
     pub stream: Key,
-    /// Place in the stream, from 1.
+    /// Place in the stream, from 1: one more than the item counted before, and what its [`Put`] counts afterwards.
     pub seq: u64,
     /// The line's bytes.
     pub bytes: Vec<u8>,
@@ -79,7 +81,8 @@ pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ITEM_BYTES_MAX: usize = 400 * 1024 - 4096;
 
 impl Commit {
-    /// Refuses what DynamoDB would refuse, so that nothing passes on one store and fails on another.
+    /// Refuses what DynamoDB would refuse, so that nothing passes on one store and fails on another; and a line that does not
+    /// come with the item that counts it.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] with the limit that is broken.
@@ -103,10 +106,20 @@ impl Commit {
         let mut keys: Vec<&Key> =
             self.puts.iter().map(|put| &put.key).chain(self.unchanged.iter().map(|(key, _)| key)).chain(self.adds.iter().map(|(key, _)| key)).collect();
         keys.sort();
-        match keys.windows(2).find(|pair| pair.first() == pair.last()) {
-            Some(pair) => too_large(format!("`{}` stands twice in one transaction", pair.first().map_or("", |key| key.as_str()))),
-            None => Ok(()),
+        if let Some(pair) = keys.windows(2).find(|pair| pair.first() == pair.last()) {
+            return too_large(format!("`{}` stands twice in one transaction", pair.first().map_or("", |key| key.as_str())));
         }
+        let counted: BTreeMap<&Key, u64> = self.puts.iter().map(|put| (&put.key, put.seq)).collect();
+        let mut streams: BTreeSet<&Key> = BTreeSet::new();
+        for line in &self.lines {
+            if counted.get(&line.stream) != Some(&line.seq) {
+                return too_large(format!("line {} of `{}` stands in it without the item that counts it", line.seq, line.stream));
+            }
+            if !streams.insert(&line.stream) {
+                return too_large(format!("`{}` has two lines in one transaction", line.stream));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -7,11 +7,14 @@ use crate::ledger::Ledger;
 use markup::Html;
 
 mod campaigns;
-mod markup;
+pub mod markup;
 mod overview;
 mod targets;
 #[cfg(test)]
 mod tests;
+
+/// The style sheet of every page.
+pub const STYLE: &str = include_str!("html/style.css");
 
 /// What the journal does not say about the page.
 #[derive(Debug, Clone)]
@@ -51,7 +54,7 @@ fn head(html: &mut Html, ledger: &Ledger, meta: &Meta) {
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
     html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
-    html.text(&meta.title).raw("</title>\n<style>\n").raw(include_str!("html/style.css")).raw("</style>\n</head>\n<body>\n<header>\n<h1>");
+    html.text(&meta.title).raw("</title>\n<style>\n").raw(STYLE).raw("</style>\n</head>\n<body>\n<header>\n<h1>");
     html.text(&meta.title).raw("</h1>\n<p class=\"sub\">");
     match ledger.span {
         Some((first, last)) => html.time(first).raw(" to ").time(last),

@@ -1,5 +1,7 @@
 //! `cargo dev`: what developers and CI run.
 
+mod package;
+
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "cargo dev <task>
@@ -9,6 +11,7 @@ const HELP: &str = "cargo dev <task>
   fmt           rustfmt, checking only
   clippy        clippy over everything, warnings are errors
   bless         write goldens and schemas anew, then show what changed
+  package       the Lambda zip, target/lambda/tidegate.zip [--policy FILE] [--arm64, with cargo-lambda]
   sim SEED      one simulated world with heavy faults, invariants checked
 ";
 
@@ -25,6 +28,10 @@ fn main() -> ExitCode {
             run("cargo", &["test", "--locked", "--package", "tidegate-tests", "--test", "scenarios", "--test", "schemas"], &[("TIDEGATE_BLESS", "1")])
                 && run("git", &["--no-pager", "diff", "--stat"], &[])
         }
+        Some("package") => match package::options(&rest) {
+            Some(options) => package::package(&options),
+            None => return wrong(),
+        },
         Some("sim") => {
             let Some(seed) = rest.first() else { return wrong() };
             let mut sim = vec![

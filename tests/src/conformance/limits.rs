@@ -3,7 +3,7 @@
 use tidegate_engine::error::StoreError;
 use tidegate_engine::store::{ACTIONS_MAX, COMMIT_BYTES_MAX, Commit, ITEM_BYTES_MAX, NewLine, Put, Store};
 
-use super::{Checked, action, add, at, body, journal, key, keys, line, one, put, puts};
+use super::{Checked, action, add, at, body, counting, journal, key, keys, line, one, put, puts};
 
 fn large(name: &str, size: usize) -> Put {
     Put { body: vec![b'x'; size], ..put(name, 0, "") }
@@ -24,7 +24,7 @@ pub async fn a_hundred_actions_are_taken_and_one_more_is_refused<S: Store>(store
     let twenty = |kind: &str| (0..20).map(|n| format!("{kind}/{n:02}")).collect::<Vec<_>>();
     let full = Commit {
         at: at(0),
-        puts: twenty("cell").iter().map(|name| put(name, 0, "{}")).collect(),
+        puts: twenty("cell").iter().map(|name| counting(name, 0, 1)).collect(),
         unchanged: twenty("door").iter().map(|name| (key(name), 0)).collect(),
         adds: twenty("tally").iter().map(|name| add(name, 1, None)).collect(),
         lines: twenty("cell").iter().map(|name| line(name, 1, "{}")).collect(),
@@ -49,7 +49,7 @@ pub async fn an_item_of_full_size_is_kept_and_a_larger_one_is_refused<S: Store>(
     let store = one(stores)?;
     refused(store, &puts(vec![put("cell/small", 0, "{}"), large("cell/large", ITEM_BYTES_MAX + 1)])).await?;
     let bytes = vec![b'x'; ITEM_BYTES_MAX + 1];
-    refused(store, &Commit { lines: vec![NewLine { stream: key("cell/small"), seq: 1, bytes }], ..puts(vec![put("cell/small", 0, "{}")]) }).await?;
+    refused(store, &Commit { lines: vec![NewLine { stream: key("cell/small"), seq: 1, bytes }], ..puts(vec![counting("cell/small", 0, 1)]) }).await?;
     store.commit(&puts(vec![large("cell/full", ITEM_BYTES_MAX)])).await?;
     let kept = body(store, "cell/full").await?.map(|(version, body)| (version, body.len(), body.bytes().all(|byte| byte == b'x')));
     assert_eq!(kept, Some((1, ITEM_BYTES_MAX, true)));
@@ -62,6 +62,9 @@ pub async fn four_megabytes_are_refused<S: Store>(stores: &[&S]) -> Checked {
     let many = COMMIT_BYTES_MAX / ITEM_BYTES_MAX;
     let mut commit = puts((0..many).map(|n| large(&format!("cell/{n:02}"), ITEM_BYTES_MAX)).collect());
     let rest = COMMIT_BYTES_MAX - many * ITEM_BYTES_MAX;
+    if let Some(first) = commit.puts.first_mut() {
+        first.seq = 1;
+    }
     commit.lines.push(NewLine { stream: key("cell/00"), seq: 1, bytes: vec![b'x'; rest + 1] });
     refused(store, &commit).await?;
     if let Some(line) = commit.lines.first_mut() {
@@ -80,7 +83,7 @@ pub async fn a_key_stands_once_in_a_commit<S: Store>(stores: &[&S]) -> Checked {
     refused(store, &Commit { unchanged: vec![(key("cell/a"), 0), (key("cell/a"), 0)], ..puts(vec![put("cell/b", 0, "1")]) }).await?;
     refused(store, &Commit { adds: vec![add("tally/a", 1, None), add("tally/a", 1, None)], ..puts(vec![put("cell/b", 0, "1")]) }).await?;
     refused(store, &Commit { adds: vec![add("tally/a", 1, None)], ..puts(vec![put("tally/a", 0, "1")]) }).await?;
-    store.commit(&Commit { lines: vec![line("cell/a", 1, "{}")], ..puts(vec![put("cell/a", 0, "1")]) }).await?;
+    store.commit(&Commit { lines: vec![line("cell/a", 1, "{}")], ..puts(vec![Put { seq: 1, ..put("cell/a", 0, "1") }]) }).await?;
     assert_eq!(body(store, "cell/a").await?, Some((1, "1".to_owned())), "a line and the item of its stream are two");
     Ok(())
 }

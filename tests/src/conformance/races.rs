@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tidegate_engine::error::StoreError;
-use tidegate_engine::store::{Commit, Store};
+use tidegate_engine::store::{Commit, Put, Store};
 
-use super::{Checked, action, add, adds, at, body, due, key, line, one, put, puts, some};
+use super::{Checked, action, add, adds, at, body, due, key, line, lines, one, put, puts, some};
 
 const WRITERS: u64 = 8;
 const WRITES: u64 = 50;
@@ -76,7 +76,7 @@ pub async fn no_limit_is_exceeded_between_writers<S: Store>(stores: &[&S]) -> Ch
     Ok(())
 }
 
-/// Each appends to one stream at the place that it thinks is next, with nothing else in the commit to stop it.
+/// Each appends to one stream at the place that it thinks is next.
 pub async fn a_stream_is_written_by_one_at_a_time<S: Store>(stores: &[&S]) -> Checked {
     let each = 20;
     on_threads(stores, WRITERS, async |store, writer| {
@@ -85,8 +85,7 @@ pub async fn a_stream_is_written_by_one_at_a_time<S: Store>(stores: &[&S]) -> Ch
             let mut tries = 0;
             loop {
                 let next = u64::try_from(store.stream(&key("lane/a")).await?.len())? + 1;
-                let commit = Commit { at: at(0), lines: vec![line("lane/a", next, &text)], ..Commit::default() };
-                match store.commit(&commit).await {
+                match store.commit(&lines(vec![line("lane/a", next, &text)])).await {
                     Ok(()) => break,
                     Err(StoreError::Conflict(_)) if tries < TRIES_MAX => tries += 1,
                     Err(error) => return Err(error.into()),
@@ -95,11 +94,11 @@ pub async fn a_stream_is_written_by_one_at_a_time<S: Store>(stores: &[&S]) -> Ch
         }
         Ok(())
     })?;
-    let mut lines: Vec<String> =
+    let mut written: Vec<String> =
         one(stores)?.stream(&key("lane/a")).await?.into_iter().map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).collect();
-    lines.sort();
-    lines.dedup();
-    assert_eq!(u64::try_from(lines.len())?, WRITERS * each, "every line once");
+    written.sort();
+    written.dedup();
+    assert_eq!(u64::try_from(written.len())?, WRITERS * each, "every line once");
     Ok(())
 }
 
@@ -111,7 +110,11 @@ pub async fn what_was_committed_is_seen_at_once<S: Store>(stores: &[&S]) -> Chec
     on_threads(stores, 4, async |store, writer| {
         for turn in 1..=TURNS {
             if writer == 0 {
-                let commit = Commit { at: at(i64::try_from(turn)?), lines: vec![line("lane/a", turn, "{}")], ..puts(vec![due("lane/a", turn, Some(at(1)))]) };
+                let commit = Commit {
+                    at: at(i64::try_from(turn)?),
+                    lines: vec![line("lane/a", turn, "{}")],
+                    ..puts(vec![Put { seq: turn, ..due("lane/a", turn, Some(at(1))) }])
+                };
                 store.commit(&commit).await?;
                 committed.store(turn + 1, Ordering::SeqCst);
                 continue;

@@ -35,7 +35,7 @@ async fn whole<S: Store>(store: &S) -> Result<Whole, StoreError> {
 async fn furnished<S: Store>(store: &S) -> Result<Whole, Box<dyn std::error::Error + Send + Sync>> {
     let commit = Commit {
         at: at(0),
-        puts: vec![due("batch/a", 0, Some(at(100))), put("lane/a", 0, "{}")],
+        puts: vec![Put { seq: 1, ..due("batch/a", 0, Some(at(100))) }, put("lane/a", 0, "{}")],
         adds: vec![add("grant/organization", 3, Some(3)), add("tally/w/ok", 1, None)],
         lines: vec![line("batch/a", 1, "1")],
         actions: vec![action(1)?],
@@ -49,7 +49,7 @@ async fn furnished<S: Store>(store: &S) -> Result<Whole, Box<dyn std::error::Err
 fn sound() -> Result<Commit, tidegate_events::id::IdError> {
     Ok(Commit {
         at: at(50),
-        puts: vec![due("batch/a", 1, Some(at(200))), due("batch/new", 0, Some(at(5))), put("lane/b", 0, "{}")],
+        puts: vec![Put { seq: 2, ..due("batch/a", 1, Some(at(200))) }, Put { seq: 1, ..due("batch/new", 0, Some(at(5))) }, put("lane/b", 0, "{}")],
         unchanged: vec![(key("lane/a"), 1), (key("door/d"), 0)],
         adds: vec![add("grant/account/a", 1, Some(1)), add("tally/w/bad", 1, None), add("tally/w/ok", 1, None)],
         lines: vec![line("batch/a", 2, "2"), line("batch/new", 1, "1")],
@@ -87,6 +87,9 @@ pub async fn a_refused_line_leaves_nothing<S: Store>(stores: &[&S]) -> Checked {
     let spoil = |commit: &mut Commit| {
         commit.lines.retain(|line| line.stream != key("batch/a"));
         commit.lines.push(line("batch/a", 1, "the second first"));
+        for put in commit.puts.iter_mut().filter(|put| put.key == key("batch/a")) {
+            put.seq = 1;
+        }
     };
     leaves_nothing(one(stores)?, spoil, |answer| *answer == conflict("batch/a")).await
 }

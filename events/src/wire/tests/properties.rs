@@ -64,7 +64,62 @@ fn with_unknown_field(value: &mut Value, place: &mut usize, new: &Value) {
     }
 }
 
+/// Every place in a document: each field and each element, however deep.
+fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
+    let mut inner = |name: &str, value: &Value| {
+        let here = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+        pointers(value, &here, found);
+        found.push(here);
+    };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(name, value)| inner(name, value)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, value)| inner(&index.to_string(), value)),
+        _ => {}
+    }
+}
+
+/// What somebody may put in the place of anything.
+fn anything() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        Value::Null,
+        Value::from(true),
+        Value::from(-1),
+        Value::from(1.5),
+        Value::from(""),
+        Value::from("444455556666"),
+        Value::from("eu-west-1"),
+        Value::from("arn:aws:ec2:eu-west-1:444455556666:instance/i-0b2c3d4e5f6789011"),
+        Value::from("arn:aws:securityhub:eu-west-1::product/aws/securityhub"),
+        Value::from("::::::"),
+        Value::from("i-0b2c3d4e5f6789011"),
+        serde_json::json!([]),
+        serde_json::json!([null]),
+        serde_json::json!({}),
+    ])
+}
+
 proptest! {
+    #[test]
+    fn whatever_is_put_in_no_fact_is_about_another_place_than_the_envelopes(
+        which in any::<prop::sample::Index>(), changes in vec((any::<prop::sample::Index>(), anything()), 1..4),
+    ) {
+        let names: Vec<String> = files("samples").into_iter().filter(|name| name.ends_with(".json") && is_from_aws(name)).collect();
+        let mut event = sample_value(&names[which.index(names.len())]);
+        for (place, new) in changes {
+            let mut places = Vec::new();
+            pointers(&event, "", &mut places);
+            if let Some(old) = event.pointer_mut(&places[place.index(places.len())]) {
+                *old = new;
+            }
+        }
+        for read in read(event.to_string().as_bytes()) {
+            if let Parsed::Event { event: Event::Finding { target, .. }, account, region, .. } = read.parsed {
+                prop_assert_eq!((Some(target.account), Some(target.region)), (account, region));
+                prop_assert_eq!(event["account"].as_str().map(str::to_owned), account.map(|account| account.to_string()));
+            }
+        }
+    }
+
     #[test]
     fn any_bytes_give_reasons_and_no_panic(bytes in vec(any::<u8>(), 0..600)) {
         let read = read(&bytes);

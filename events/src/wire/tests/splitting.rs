@@ -147,7 +147,7 @@ fn arrays_give_what_is_complete() {
     assert_eq!(kinds(format!("[{half}")), ["rejected"]);
     // Pretty-printed, cut inside the second element.
     let events = serde_json::to_string_pretty(&[sample_value(STANDALONE), sample_value("13-securityhub-findings-imported-ssm2.json")]).unwrap();
-    assert_eq!(kinds(&events), ["finding", "ignored"]);
+    assert_eq!(kinds(&events), ["finding", "finding"]);
     assert_eq!(kinds(&events[..events.len() - 500]), ["finding", "rejected"]);
 }
 
@@ -171,6 +171,22 @@ fn a_record_of_a_batch_is_one_piece() {
     let mut event = sample_value("21-tick.json");
     event["Records"] = serde_json::json!([1, 2]);
     assert_eq!(kinds(event.to_string()), ["tick"]);
+}
+
+#[test]
+fn findings_of_one_event_share_its_place_and_cost_each_other_nothing() {
+    let three = compact("malformed/securityhub-three-findings-one-broken.json");
+    let places = |text: &str| -> Vec<(usize, &'static str)> { read(text.as_bytes()).iter().map(|read| (read.index, kind(&read.parsed))).collect() };
+    let expected = [(1, "finding"), (1, "rejected"), (1, "finding")];
+    let between = |expected: &[(usize, &'static str)]| [&[(0, "tick")], expected, &[(2, "tick")]].concat();
+    assert_eq!(places(&format!("[{},{three},{}]", tick(), tick())), between(&expected));
+    assert_eq!(places(&format!("{}\n{three}\n{}", tick(), tick())), between(&expected));
+    let body = |text: String| serde_json::json!({ "body": text });
+    let batch = serde_json::json!({ "Records": [body(tick()), body(three.clone()), body(tick())] }).to_string();
+    assert_eq!(places(&batch), between(&expected));
+    // A line that is broken is one rejection, whatever its arrays held that was wrong.
+    assert_eq!(places(&format!("[{three},{}", &tick()[..20])).len(), 4);
+    assert_eq!(told(&parse(three.as_bytes())), "rejected: the event holds 3 findings: expected one");
 }
 
 #[test]

@@ -1,0 +1,189 @@
+//! The engine's view of an organization, on AWS: sessions in spokes, Run Command, AWS Config, the organization's directory,
+//! notices. Each part is a file below; this one ties them to the port.
+
+mod aggregate;
+mod config;
+mod directory;
+mod fault;
+pub mod meter;
+mod notices;
+mod pace;
+mod send;
+mod sessions;
+mod ssm;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_smithy_types::DateTime;
+use jiff::Timestamp;
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
+use tidegate_events::action::Notice;
+use tidegate_events::event::SendOutcome;
+use tidegate_events::fact::{Fact, Invocation, PatchState};
+use tidegate_events::host::{Host, SpokeFault};
+use tidegate_events::id::{AccountId, CommandId, InstanceId, PersonId, Region, TargetKey};
+
+use crate::clients::Hub;
+use crate::secret::Secret;
+use directory::Directory;
+use fault::{Caller, Failure, Kind};
+use sessions::{Sessions, SpokeClients};
+
+/// What the adapter is told once, at start-up.
+#[derive(Debug, Clone)]
+pub struct CloudSettings {
+    /// The partition in ARNs: `aws`, `aws-cn`, `aws-us-gov`.
+    pub partition: String,
+    /// The name of the role in every spoke.
+    pub spoke_role: String,
+    /// The external id that the spoke roles ask for.
+    pub external_id: Option<Secret>,
+    /// Tags of every session, for conditions in policies and for CloudTrail: at most 50.
+    pub session_tags: BTreeMap<String, String>,
+    /// The name of the Config aggregator in the hub. Without one there is neither an inventory nor a sweep.
+    pub aggregator: Option<String>,
+    /// The ARN of the SNS topic for notices. Without one they are logged.
+    pub topic: Option<String>,
+    /// Whether look-ups read tags: where no policy selects by tag, they need not.
+    pub tags_wanted: bool,
+    /// How long directory and inventory are taken from memory, in seconds.
+    pub directory_secs: u32,
+    /// The hub's own account. Needed only where there is no organization, and asked of STS where it is not given.
+    pub hub_account: Option<AccountId>,
+}
+
+impl Default for CloudSettings {
+    fn default() -> Self {
+        Self {
+            partition: "aws".to_owned(),
+            spoke_role: "PatchExecRole".to_owned(),
+            external_id: None,
+            session_tags: BTreeMap::new(),
+            aggregator: None,
+            topic: None,
+            tags_wanted: false,
+            directory_secs: 900,
+            hub_account: None,
+        }
+    }
+}
+
+/// The organization on AWS. Cloning it shares sessions, caches, pace and counts.
+#[derive(Debug, Clone)]
+pub struct AwsCloud {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    hub: Hub,
+    settings: Arc<CloudSettings>,
+    directory: Arc<Directory>,
+    sessions: Sessions,
+    inventories: aggregate::Inventories,
+    rules: config::Rules,
+}
+
+impl AwsCloud {
+    /// The organization as the hub's credentials see it. Sends nothing yet.
+    pub fn new(hub: SdkConfig, settings: CloudSettings) -> Self {
+        let hub = Hub::new(hub, settings.hub_account);
+        Self::of_hub(hub, settings)
+    }
+
+    /// As [`AwsCloud::new`], with clients that are shared with others.
+    pub fn of_hub(hub: Hub, settings: CloudSettings) -> Self {
+        let settings = Arc::new(settings);
+        let directory = Arc::new(Directory::new(hub.clone(), settings.directory_secs));
+        let sessions = Sessions::new(hub.clone(), Arc::clone(&settings), Arc::clone(&directory));
+        let inner = Inner { hub, settings, directory, sessions, inventories: aggregate::Inventories::default(), rules: config::Rules::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// AWS API calls that were really sent (retries by the SDK included), by account, Region and operation.
+    pub fn calls(&self) -> BTreeMap<(Option<AccountId>, Option<Region>, &'static str), u64> {
+        self.inner.hub.meter().calls()
+    }
+
+    /// Publishes a notice, with the link where its reader answers it, and to whom it is addressed. Sent once: a repeat would be
+    /// a second mail. Without a topic it is logged.
+    ///
+    /// # Errors
+    /// When SNS did not take it, or did not say so.
+    pub async fn publish(&self, notice: &Notice, link: Option<&str>, approver: Option<&PersonId>) -> Result<(), SpokeFault> {
+        notices::publish(&self.inner, notice, link, approver).await
+    }
+}
+
+impl Inner {
+    /// Enters a spoke and acts there. A session that AWS calls over is forgotten, so that the next call has a new one.
+    async fn in_spoke<'s, T, F>(&'s self, spoke: &'s Spoke, act: impl FnOnce(Caller<'s>, Arc<SpokeClients>) -> F) -> Result<T, SpokeFault>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let clients = self.sessions.enter(spoke).await?;
+        match act(Caller::spoke(self.hub.meter(), spoke), clients).await {
+            Ok(answer) => Ok(answer),
+            Err(failure) => {
+                if failure.kind == Kind::Stale {
+                    self.sessions.forget(spoke.account).await;
+                }
+                Err(failure.into())
+            }
+        }
+    }
+}
+
+impl Cloud for AwsCloud {
+    async fn inventory(&self, tag_key: Option<&str>) -> Result<Arc<Inventory>, SpokeFault> {
+        aggregate::inventory(&self.inner, tag_key).await
+    }
+
+    async fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<Host>, SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| ssm::describe(caller, clients, spoke, instances, &self.inner.settings)).await
+    }
+
+    async fn send(&self, request: &SendRequest) -> SendOutcome {
+        send::send(&self.inner, request).await
+    }
+
+    async fn list_commands(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Result<Vec<CommandSeen>, SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| ssm::list_commands(caller, clients, document, after, before)).await
+    }
+
+    async fn invocations(&self, spoke: &Spoke, command: &CommandId) -> Result<Vec<Invocation>, SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| ssm::invocations(caller, clients, command)).await
+    }
+
+    async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| ssm::cancel(caller, clients, command)).await
+    }
+
+    async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| ssm::patch_states(caller, clients, instances)).await
+    }
+
+    async fn start_evaluation(&self, spoke: &Spoke, rules: &[String]) -> Result<(), SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| config::start_evaluation(caller, clients, rules)).await
+    }
+
+    async fn compliance(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault> {
+        let nodes = self.inner.inventories.nodes_of(spoke.account).await;
+        self.inner.in_spoke(spoke, |caller, clients| config::compliance(caller, clients, spoke, instances, nodes, &self.inner)).await
+    }
+
+    async fn non_compliant(&self) -> Result<Vec<(TargetKey, Fact)>, SpokeFault> {
+        aggregate::non_compliant(&self.inner).await
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
+        self.publish(notice, None, None).await
+    }
+}
+
+/// AWS's time as ours; `None` outside of what either can hold.
+fn timestamp(at: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()
+}

@@ -1,0 +1,113 @@
+//! Notices over SNS: one JSON body for machines, a text for mail, and attributes to filter on.
+
+use aws_sdk_sns::types::MessageAttributeValue;
+use serde::Serialize;
+use tidegate_events::action::{Notice, NoticeKind};
+use tidegate_events::host::SpokeFault;
+use tidegate_events::id::PersonId;
+
+use super::Inner;
+use super::fault::{Caller, Failure};
+
+const PUBLISH: &str = "sns:Publish";
+/// Characters of a subject; SNS takes fewer than 100.
+const SUBJECT_MAX: usize = 99;
+
+/// The body. The notice's own fields are those of `events/schema/notification.json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    schema: &'static str,
+    event_type: &'static str,
+    #[serde(flatten)]
+    notice: &'a Notice,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approver: Option<&'a PersonId>,
+}
+
+/// What subscribers of other patch tools filter on.
+fn event_type(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::ApprovalAsked => "APPROVAL_REQUIRED",
+        NoticeKind::WaveOpened => "PATCH_EXECUTION_STARTED",
+        NoticeKind::CampaignEnded => "PATCH_COMPLETED",
+        NoticeKind::LaneHalted | NoticeKind::Quarantined | NoticeKind::SpokeClosed => "PATCH_FAILED",
+    }
+}
+
+/// Priority, and what the reader is asked to do.
+fn urgency(kind: NoticeKind) -> (&'static str, &'static str) {
+    match kind {
+        NoticeKind::ApprovalAsked => ("high", "approve"),
+        NoticeKind::LaneHalted => ("high", "resume"),
+        NoticeKind::Quarantined | NoticeKind::SpokeClosed => ("high", "look"),
+        NoticeKind::WaveOpened | NoticeKind::CampaignEnded => ("normal", "none"),
+    }
+}
+
+/// Printable ASCII on one line, as SNS wants a subject.
+fn subject(notice: &Notice) -> String {
+    let text = format!("Tidegate {}: {}", notice.kind.name().replace('_', " "), notice.subject);
+    text.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).take(SUBJECT_MAX).collect::<String>().trim_end().to_owned()
+}
+
+/// The text of a mail.
+fn mail(notice: &Notice, link: &str) -> String {
+    let asks = if notice.kind == NoticeKind::ApprovalAsked { "Read what it covers, and approve or reject it here" } else { "More" };
+    format!("{}\n\nAbout: {}\nAt: {}\n\n{asks}:\n{link}\n", notice.message, notice.subject, notice.at)
+}
+
+/// Publishes once.
+pub(super) async fn publish(inner: &Inner, notice: &Notice, link: Option<&str>, approver: Option<&PersonId>) -> Result<(), SpokeFault> {
+    let Some(topic) = &inner.settings.topic else {
+        tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "no topic is set, the notice is only logged: {}", notice.message);
+        return Ok(());
+    };
+    let body = Body { schema: "tidegate.notice/1", event_type: event_type(notice.kind), notice, link, approver };
+    let unwritable = |error: serde_json::Error| SpokeFault::from(Failure::unreadable(PUBLISH, &error.to_string()));
+    let mut message = serde_json::to_string(&body).map_err(unwritable)?;
+    let mut request = inner.hub.sns().publish().topic_arn(topic).subject(subject(notice));
+    if let Some(link) = link {
+        message = serde_json::to_string(&serde_json::json!({ "default": message, "email": mail(notice, link) })).map_err(unwritable)?;
+        request = request.message_structure("json");
+    }
+    let (priority, action) = urgency(notice.kind);
+    let kind = if notice.kind == NoticeKind::ApprovalAsked { "ApprovalRequest" } else { "Notice" };
+    let attributes = [
+        ("kind", Some(notice.kind.name())),
+        ("subject", Some(notice.subject.as_str())),
+        ("approver", approver.map(PersonId::as_str)),
+        ("NotificationType", Some(kind)),
+        ("Priority", Some(priority)),
+        ("Action", Some(action)),
+    ];
+    for (name, value) in attributes {
+        // SNS takes no empty attribute.
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            request = request.message_attributes(name, value.map_err(|error| SpokeFault::from(Failure::unreadable(PUBLISH, &error.to_string())))?);
+        }
+    }
+    Caller::hub(&inner.hub).call(PUBLISH, request.message(message).send()).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_fit_sns() {
+        let notice = Notice {
+            kind: NoticeKind::Quarantined,
+            subject: format!("línea\r\nBcc: x{}", "y".repeat(200)),
+            message: String::new(),
+            at: "2026-11-21T10:00:00Z".parse().unwrap(),
+        };
+        let text = subject(&notice);
+        assert_eq!(text.len(), 99);
+        assert!(text.starts_with("Tidegate quarantined: l nea  Bcc: x"), "{text}");
+    }
+}

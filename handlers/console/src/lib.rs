@@ -1,0 +1,11 @@
+//! What people see and decide in a browser, for both shells: requests in, responses out. For now the approval page; nothing here
+//! knows HTTP servers, AWS or clocks.
+
+pub mod coverage;
+pub mod http;
+mod page;
+pub mod router;
+
+pub use coverage::{Coverage, cover};
+pub use http::{Request, Response};
+pub use router::{Console, Decider};

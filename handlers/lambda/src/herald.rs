@@ -1,0 +1,101 @@
+//! Notices over SNS. A notice that asks for an approval carries a link that decides: one for each person who may, made here
+//! and kept nowhere but in the message.
+
+use jiff::{SignedDuration, Timestamp};
+use tidegate_aws::cloud::AwsCloud;
+use tidegate_aws::dynamo::{DynamoStore, new_token, token_hash};
+use tidegate_engine::store::Store;
+use tidegate_engine::tokens::{TokenRecord, Tokens};
+use tidegate_engine::{Engine, EngineError};
+use tidegate_events::action::{Notice, NoticeKind};
+use tidegate_events::event::Subject;
+use tidegate_events::host::SpokeFault;
+use tidegate_events::id::{Digest, PersonId};
+
+use crate::shell::Herald;
+
+/// SNS.
+pub struct SnsHerald<'a> {
+    engine: &'a Engine<DynamoStore, AwsCloud>,
+    console: Option<&'a str>,
+}
+
+/// What an approval notice asks.
+struct Question {
+    subject: Subject,
+    digest: Digest,
+    expires_at: Timestamp,
+    /// Who gets a link; `None` for a place that anyone may take.
+    people: Vec<Option<PersonId>>,
+}
+
+impl<'a> SnsHerald<'a> {
+    /// A herald; with the console's URL its notices carry links.
+    pub fn new(engine: &'a Engine<DynamoStore, AwsCloud>, console: Option<&'a str>) -> Self {
+        Self { engine, console }
+    }
+
+    async fn question(&self, subject: Subject, now: Timestamp) -> Result<Option<Question>, EngineError> {
+        self.engine
+            .look(now, |desk| {
+                let Some(campaign) = desk.campaign(subject.campaign())?.cloned() else { return Ok(None) };
+                let Some(asked) = campaign.asked.iter().rev().find(|asked| asked.subject == subject) else { return Ok(None) };
+                let rule = desk.effective(&campaign.policy)?.approval.clone();
+                let said = |person: &PersonId| campaign.words.iter().any(|word| word.digest == asked.digest && word.by.is_same_person(person));
+                let people = if rule.approvers.is_empty() {
+                    (0..asked.need).map(|_| None).collect()
+                } else {
+                    rule.approvers.iter().filter(|person| !said(person)).cloned().map(Some).collect()
+                };
+                let expires_at = now.checked_add(SignedDuration::from_secs(i64::from(rule.expires_secs))).unwrap_or(Timestamp::MAX);
+                Ok(Some(Question { subject: subject.clone(), digest: asked.digest, expires_at, people }))
+            })
+            .await
+    }
+}
+
+impl Herald for SnsHerald<'_> {
+    async fn announce(&self, notice: &Notice, now: Timestamp) -> Result<(), EngineError> {
+        tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
+        let question = match (notice.kind, self.console, Subject::parse(&notice.subject)) {
+            (NoticeKind::ApprovalAsked, Some(console), Ok(subject)) => self.question(subject, now).await?.map(|question| (console, question)),
+            _ => None,
+        };
+        let Some((console, question)) = question.filter(|(_, question)| !question.people.is_empty()) else {
+            return told(notice, self.engine.cloud().publish(notice, None, None).await);
+        };
+        for person in &question.people {
+            let token = new_token().map_err(|source| EngineError::Store { what: "a token".into(), source })?;
+            let record = TokenRecord {
+                subject: question.subject.clone(),
+                digest: question.digest,
+                approver: person.clone(),
+                expires_at: question.expires_at,
+                used: None,
+            };
+            let kept = self.engine.store().put_token(&token_hash(&token), &record).await;
+            kept.map_err(|source| EngineError::Store { what: "a token".into(), source })?;
+            let link = format!("{console}/approval?token={token}");
+            told(notice, self.engine.cloud().publish(notice, Some(&link), person.as_ref()).await)?;
+        }
+        Ok(())
+    }
+}
+
+/// What passes is tried again; what does not would block the queue, and is in the log as an error.
+fn told(notice: &Notice, published: Result<(), SpokeFault>) -> Result<(), EngineError> {
+    match published {
+        Ok(()) => Ok(()),
+        Err(fault) if fault.is_passing() => Err(EngineError::Later(fault.to_string())),
+        Err(fault) => {
+            tracing::error!(subject = %notice.subject, %fault, "a notice was not published");
+            Ok(())
+        }
+    }
+}
+
+/// The store is one that keeps tokens.
+const _: fn() = || {
+    fn keeps_tokens<S: Store + Tokens>() {}
+    keeps_tokens::<DynamoStore>();
+};

@@ -1,0 +1,287 @@
+//! What a function is told by its environment. Read once, at the start; everything that is wrong is said together, so that a
+//! deployment is mended in one go.
+
+use std::fmt;
+
+use tidegate_aws::secret::Secret;
+use tidegate_rules::policy::{self, Policy};
+
+/// The function that this process is, as `_HANDLER` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// Events in.
+    Enqueue,
+    /// Ticks, approvals, schedules.
+    Gate,
+    /// Sends.
+    Patch,
+    /// Outcomes, proofs, sweeps.
+    Reevaluate,
+    /// Operators.
+    Notify,
+    /// People.
+    Console,
+    /// Auditors.
+    Report,
+}
+
+impl Function {
+    /// Every function.
+    pub const ALL: [Self; 7] = [Self::Enqueue, Self::Gate, Self::Patch, Self::Reevaluate, Self::Notify, Self::Console, Self::Report];
+
+    /// The name in `_HANDLER`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enqueue => "enqueue",
+            Self::Gate => "gate",
+            Self::Patch => "patch",
+            Self::Reevaluate => "reevaluate",
+            Self::Notify => "notify",
+            Self::Console => "console",
+            Self::Report => "report",
+        }
+    }
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// When there is no such function.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL.into_iter().find(|function| function.name() == name).ok_or_else(|| format!("`_HANDLER` is `{name}`: expected one of {}", names()))
+    }
+}
+
+/// Queue URLs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queues {
+    /// Decisions that need no spoke.
+    pub work: String,
+    /// Commands.
+    pub sends: String,
+    /// Look-ups in spokes.
+    pub spokes: String,
+    /// What operators are told.
+    pub notices: String,
+    /// Records that were refused, each with its reason.
+    pub refused: Option<String>,
+}
+
+/// All settings of a function.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The function.
+    pub function: Function,
+    /// The DynamoDB table.
+    pub table: String,
+    /// The queues.
+    pub queues: Queues,
+    /// The policy.
+    pub policy: Policy,
+    /// The role in every spoke.
+    pub spoke_role: String,
+    /// What spokes ask of whoever assumes it.
+    pub external_id: Option<Secret>,
+    /// The Config aggregator; without one there are no sweeps and no percentages.
+    pub aggregator: Option<String>,
+    /// The SNS topic; without one, notices are in the log alone.
+    pub topic: Option<String>,
+    /// Where `console` is reached; without it notices carry no links.
+    pub console_url: Option<String>,
+    /// Where `report` writes.
+    pub bucket: Option<String>,
+    /// How often the aggregator is asked for what no event has told, in seconds; a multiple of 60. 0 means never.
+    pub sweep_secs: u32,
+    /// The AWS partition.
+    pub partition: String,
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub struct SettingsError(pub Vec<String>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} wrong setting(s): {}", self.0.len(), self.0.join("; "))
+    }
+}
+
+struct Reader<'a> {
+    get: &'a dyn Fn(&str) -> Option<String>,
+    faults: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn maybe(&self, name: &str) -> Option<String> {
+        (self.get)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn needed(&mut self, name: &str, what: &str) -> String {
+        self.maybe(name).unwrap_or_else(|| {
+            self.faults.push(format!("`{name}` is not set: expected {what}"));
+            String::new()
+        })
+    }
+
+    fn url(&mut self, name: &str, what: &str) -> String {
+        let value = self.needed(name, what);
+        if !value.is_empty() && !value.starts_with("https://") && !value.starts_with("http://") {
+            self.faults.push(format!("`{name}` is `{value}`: expected {what}"));
+        }
+        value
+    }
+
+    fn matched(&mut self, name: &str, value: Option<String>, what: &str, is_right: impl Fn(&str) -> bool) -> Option<String> {
+        if let Some(value) = &value
+            && !is_right(value)
+        {
+            self.faults.push(format!("`{name}` is `{value}`: expected {what}"));
+        }
+        value
+    }
+}
+
+impl Settings {
+    /// Reads the settings of a function. `get` looks up an environment variable; `read_file` reads a policy file of the zip.
+    ///
+    /// # Errors
+    /// Everything that is missing or wrong, at once. Values of secrets are never in it.
+    pub fn read(function: Function, get: &dyn Fn(&str) -> Option<String>, read_file: &dyn Fn(&str) -> Result<String, String>) -> Result<Self, SettingsError> {
+        let mut reader = Reader { get, faults: Vec::new() };
+        let table = reader.needed("TIDEGATE_TABLE", "the name of the DynamoDB table");
+        let queues = Queues {
+            work: reader.url("TIDEGATE_QUEUE_WORK", "the URL of the work queue"),
+            sends: reader.url("TIDEGATE_QUEUE_SENDS", "the URL of the FIFO queue of sends"),
+            spokes: reader.url("TIDEGATE_QUEUE_SPOKES", "the URL of the FIFO queue of look-ups in spokes"),
+            notices: reader.url("TIDEGATE_QUEUE_NOTICES", "the URL of the queue of notices"),
+            refused: match function {
+                Function::Enqueue | Function::Gate => Some(reader.url("TIDEGATE_QUEUE_REFUSED", "the URL of the queue of refused records")),
+                _ => reader.maybe("TIDEGATE_QUEUE_REFUSED"),
+            },
+        };
+        let policy = read_policy(&mut reader, read_file);
+        let enters_spokes = matches!(function, Function::Patch | Function::Reevaluate);
+        let external_id = reader.maybe("TIDEGATE_EXTERNAL_ID");
+        if let Some(id) = &external_id
+            && (!enters_spokes || !(2..=1224).contains(&id.len()))
+        {
+            // The value is a secret: only its length may be said.
+            let why = if enters_spokes {
+                format!("is {} characters long: expected 2 to 1224", id.len())
+            } else {
+                format!("is set on `{}`, which enters no spoke: take it away there", function.name())
+            };
+            reader.faults.push(format!("`TIDEGATE_EXTERNAL_ID` {why}"));
+        }
+        let role = reader.maybe("TIDEGATE_SPOKE_ROLE");
+        let is_role = |role: &str| role.len() <= 64 && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b));
+        let spoke_role = reader.matched("TIDEGATE_SPOKE_ROLE", role, "the name of a role, not its ARN", is_role).unwrap_or_else(|| "PatchExecRole".into());
+        let topic = reader.maybe("TIDEGATE_TOPIC");
+        let topic = reader.matched("TIDEGATE_TOPIC", topic, "the ARN of an SNS topic", |arn| arn.starts_with("arn:") && arn.split(':').nth(2) == Some("sns"));
+        let console_url = reader.maybe("TIDEGATE_CONSOLE_URL");
+        let console_url =
+            reader.matched("TIDEGATE_CONSOLE_URL", console_url, "the URL of the console", |url| url.starts_with("https://") || url.starts_with("http://"));
+        let bucket = if function == Function::Report {
+            Some(reader.needed("TIDEGATE_BUCKET", "the bucket that reports are written to"))
+        } else {
+            reader.maybe("TIDEGATE_BUCKET")
+        };
+        let sweep = reader.maybe("TIDEGATE_SWEEP_SECS");
+        let sweep = reader.matched("TIDEGATE_SWEEP_SECS", sweep, "seconds, a multiple of 60 up to 86400, or 0 for never", |secs| {
+            secs.parse::<u32>().is_ok_and(|secs| secs % 60 == 0 && secs <= 86_400)
+        });
+        let settings = Self {
+            function,
+            table,
+            queues,
+            spoke_role,
+            external_id: external_id.map(Secret::new),
+            aggregator: reader.maybe("TIDEGATE_AGGREGATOR"),
+            topic,
+            console_url: console_url.map(|url| url.trim_end_matches('/').to_owned()),
+            bucket,
+            sweep_secs: sweep.and_then(|secs| secs.parse().ok()).unwrap_or(900),
+            partition: reader.maybe("TIDEGATE_PARTITION").unwrap_or_else(|| "aws".into()),
+            policy: match policy {
+                Some(policy) if reader.faults.is_empty() => policy,
+                _ => return Err(SettingsError(reader.faults)),
+            },
+        };
+        Ok(settings)
+    }
+}
+
+/// The policy: the name of a built-in one, or a file in the zip.
+fn read_policy(reader: &mut Reader<'_>, read_file: &dyn Fn(&str) -> Result<String, String>) -> Option<Policy> {
+    let name = reader.maybe("TIDEGATE_POLICY").unwrap_or_else(|| "default".into());
+    let text = match policy::builtin(&name) {
+        Some(text) => Ok(text.to_owned()),
+        None => read_file(&name),
+    };
+    let read = text.and_then(|text| policy::parse(&text, &name).map_err(|errors| errors.to_string()));
+    read.map_err(|why| reader.faults.push(format!("`TIDEGATE_POLICY` is `{name}`: {why}"))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(name: &str) -> Option<String> {
+        Some(match name {
+            "TIDEGATE_TABLE" => "tidegate".into(),
+            "TIDEGATE_QUEUE_WORK" | "TIDEGATE_QUEUE_SENDS" | "TIDEGATE_QUEUE_SPOKES" | "TIDEGATE_QUEUE_NOTICES" | "TIDEGATE_QUEUE_REFUSED" => {
+                format!("https://sqs.eu-central-1.amazonaws.com/123456789012/{}", name.to_lowercase())
+            }
+            _ => return None,
+        })
+    }
+
+    fn no_file(name: &str) -> Result<String, String> {
+        Err(format!("no file `{name}`"))
+    }
+
+    #[test]
+    fn what_is_set_is_read() {
+        let settings = Settings::read(Function::Gate, &full, &no_file).unwrap();
+        assert_eq!((settings.spoke_role.as_str(), settings.sweep_secs, settings.policy.name.as_str()), ("PatchExecRole", 900, "default"));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let get = |name: &str| match name {
+            "TIDEGATE_QUEUE_SENDS" => Some("sends".into()),
+            "TIDEGATE_SWEEP_SECS" => Some("90".into()),
+            "TIDEGATE_SPOKE_ROLE" => Some("arn:aws:iam::111122223333:role/PatchExecRole".into()),
+            "TIDEGATE_POLICY" => Some("brisk".into()),
+            "TIDEGATE_EXTERNAL_ID" => Some("x".into()),
+            _ => None,
+        };
+        let SettingsError(faults) = Settings::read(Function::Patch, &get, &no_file).unwrap_err();
+        for name in [
+            "TIDEGATE_TABLE",
+            "TIDEGATE_QUEUE_WORK",
+            "TIDEGATE_QUEUE_SENDS",
+            "TIDEGATE_SWEEP_SECS",
+            "TIDEGATE_SPOKE_ROLE",
+            "TIDEGATE_POLICY",
+            "TIDEGATE_EXTERNAL_ID",
+        ] {
+            assert!(faults.iter().any(|fault| fault.contains(name)), "{name} is not in {faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let with = |name: &str| if name == "TIDEGATE_EXTERNAL_ID" { Some("s3cret-id".into()) } else { full(name) };
+        let settings = Settings::read(Function::Patch, &with, &no_file).unwrap();
+        assert!(!format!("{settings:?}").contains("s3cret-id"));
+        let error = Settings::read(Function::Enqueue, &with, &no_file).unwrap_err().to_string();
+        assert!(error.contains("enters no spoke") && !error.contains("s3cret-id"), "{error}");
+    }
+
+    #[test]
+    fn functions_are_known_by_name() {
+        assert!(Function::ALL.into_iter().all(|function| Function::parse(function.name()) == Ok(function)));
+        assert!(Function::parse("patcher").unwrap_err().contains("enqueue, gate, patch"));
+    }
+}

@@ -1,0 +1,99 @@
+//! This process: its settings, read at the start, and everything that talks to AWS, made when the first invocation asks for it
+//! and kept for those after it.
+
+use jiff::Timestamp;
+use lambda_runtime::Context;
+use tidegate_aws::clients::Hub;
+use tidegate_aws::cloud::{AwsCloud, CloudSettings};
+use tidegate_aws::dynamo::DynamoStore;
+use tidegate_engine::Engine;
+use tidegate_engine::store::{ActionId, Store};
+use tidegate_events::Action;
+use tokio::sync::OnceCell;
+
+use crate::post::SqsPost;
+use crate::settings::Settings;
+use crate::shell::{Fresh, Shell};
+
+/// The shell on AWS.
+pub type AwsShell = Shell<DynamoStore, AwsCloud, SqsPost>;
+
+/// Time that is left to answer in, in milliseconds: whatever is not done by then is handed on.
+const LEAVE_MS: i64 = 15_000;
+
+/// This process.
+pub struct Site {
+    settings: Settings,
+    hub: OnceCell<Hub>,
+    shell: OnceCell<AwsShell>,
+}
+
+impl Site {
+    /// A process with these settings. Nothing is connected yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, hub: OnceCell::new(), shell: OnceCell::new() }
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The clients of the hub's own services.
+    pub async fn hub(&self) -> &Hub {
+        self.hub.get_or_init(|| async { Hub::load().await }).await
+    }
+
+    /// The engine with queues around it.
+    pub async fn shell(&self) -> &AwsShell {
+        self.shell
+            .get_or_init(|| async {
+                let hub = self.hub().await;
+                let store = DynamoStore::new(hub.dynamodb().clone(), self.settings.table.clone());
+                let cloud = AwsCloud::of_hub(hub.clone(), self.cloud_settings());
+                let post = SqsPost::new(hub.sqs().clone(), self.settings.queues.clone());
+                Shell::new(Engine::new(store, cloud, self.settings.policy.clone()), post)
+            })
+            .await
+    }
+
+    fn cloud_settings(&self) -> CloudSettings {
+        let settings = &self.settings;
+        CloudSettings {
+            partition: settings.partition.clone(),
+            spoke_role: settings.spoke_role.clone(),
+            external_id: settings.external_id.clone(),
+            aggregator: settings.aggregator.clone(),
+            topic: settings.topic.clone(),
+            tags_wanted: settings.policy.wants_tags(),
+            ..CloudSettings::default()
+        }
+    }
+}
+
+/// The clock of this machine: the shell is where time comes in.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Whether it is time to stop taking up more, by the invocation's deadline.
+pub fn leave_by(context: &Context) -> impl Fn() -> bool + Send + Sync + Clone + 'static {
+    let deadline = i64::try_from(context.deadline).unwrap_or(i64::MAX);
+    move || now().as_millisecond().saturating_add(LEAVE_MS) > deadline
+}
+
+impl Fresh for DynamoStore {
+    fn take_fresh(&self) -> Vec<(ActionId, Action)> {
+        DynamoStore::take_fresh(self)
+    }
+
+    fn kept_at(&self, id: ActionId) -> Timestamp {
+        DynamoStore::kept_at(id)
+    }
+}
+
+/// Every store of an adapter is one of the engine's.
+const _: fn() = || {
+    fn is_store<S: Store>() {}
+    is_store::<DynamoStore>();
+};

@@ -1,0 +1,458 @@
+//! The Lambda shell without AWS: queues that deliver at least once and in groups, functions that die between any two steps,
+//! and the simulated organization behind them; all from one seed, in virtual time.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use tidegate_cli::settle;
+use tidegate_embedded::{EmbeddedStore, MemoryStore};
+use tidegate_engine::error::StoreError;
+use tidegate_engine::store::{ActionId, Commit, Page, Store, Stored};
+use tidegate_engine::{Engine, EngineError};
+use tidegate_events::Action;
+use tidegate_events::action::Notice;
+use tidegate_events::event::{Approval, Event, Word};
+use tidegate_events::wire::approval_to_json;
+use tidegate_lambda::batch::Record;
+use tidegate_lambda::intake::{self, Door};
+use tidegate_lambda::log::Metrics;
+use tidegate_lambda::post::{Bin, Refused};
+use tidegate_lambda::shell::{Body, Fresh, Herald, Post, Shell, read_body};
+use tidegate_lambda::task::{Letter, Queue, Task};
+use tidegate_rules::check::Checker;
+use tidegate_rules::policy::Policy;
+use tidegate_rules::{Key, State};
+use tidegate_world::{Spec, World};
+
+/// How often something goes wrong, of a thousand.
+#[derive(Debug, Clone, Copy)]
+pub struct Luck {
+    /// A write of the store is lost, or done and not answered.
+    pub store: u64,
+    /// A queue takes only some of what it is given, and says that it failed.
+    pub post: u64,
+    /// A message is delivered twice.
+    pub twice: u64,
+}
+
+/// A small generator: the same numbers for the same seed.
+#[derive(Debug)]
+struct Dice(Mutex<u64>);
+
+impl Dice {
+    fn roll(&self) -> u64 {
+        let mut state = held(&self.0);
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn hits(&self, of_thousand: u64) -> bool {
+        of_thousand > 0 && self.roll() % 1000 < of_thousand
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A store in memory that fails by chance, and tells what was put into its outbox.
+pub struct Unlucky {
+    inner: EmbeddedStore,
+    dice: Dice,
+    luck: Luck,
+    now: Mutex<Timestamp>,
+    fresh: Mutex<Vec<(ActionId, Action)>>,
+    kept: Mutex<BTreeMap<ActionId, Timestamp>>,
+}
+
+impl Unlucky {
+    async fn unlucky<T>(&self, write: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+        if self.dice.hits(self.luck.store) {
+            return Err(StoreError::Failed("the write was lost".into()));
+        }
+        let written = write.await?;
+        if self.dice.hits(self.luck.store) {
+            // Done, but the process that asked dies before it hears so.
+            held(&self.fresh).clear();
+            return Err(StoreError::Failed("the answer was lost".into()));
+        }
+        Ok(written)
+    }
+}
+
+impl Store for Unlucky {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.inner.get(keys).await
+    }
+    async fn counts(&self, keys: &[Key]) -> Result<Vec<i64>, StoreError> {
+        self.inner.counts(keys).await
+    }
+    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page, StoreError> {
+        self.inner.list(prefix, after, limit).await
+    }
+    async fn list_counts(&self, prefix: &str) -> Result<Vec<(Key, i64)>, StoreError> {
+        self.inner.list_counts(prefix).await
+    }
+    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.unlucky(async {
+            self.inner.commit(commit).await?;
+            let last = held(&self.kept).last_key_value().map(|(id, _)| *id);
+            let new = self.inner.outbox(last, 1000).await?;
+            let now = *held(&self.now);
+            held(&self.kept).extend(new.iter().map(|(id, _)| (*id, now)));
+            held(&self.fresh).extend(new);
+            Ok(())
+        })
+        .await
+    }
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
+        self.inner.due(now, limit).await
+    }
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_due().await
+    }
+    async fn outbox(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
+        self.inner.outbox(after, limit).await
+    }
+    async fn performed(&self, ids: &[ActionId]) -> Result<(), StoreError> {
+        self.unlucky(self.inner.performed(ids)).await
+    }
+    async fn journal(&self, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.inner.journal(after, limit).await
+    }
+    async fn stream(&self, stream: &Key) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.inner.stream(stream).await
+    }
+    async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.newest().await
+    }
+}
+
+impl Fresh for Unlucky {
+    fn take_fresh(&self) -> Vec<(ActionId, Action)> {
+        std::mem::take(&mut *held(&self.fresh))
+    }
+    fn kept_at(&self, id: ActionId) -> Timestamp {
+        held(&self.kept).get(&id).copied().unwrap_or(Timestamp::MIN)
+    }
+}
+
+/// Where a message is.
+#[derive(Debug, Clone)]
+struct Message {
+    group: Option<String>,
+    body: String,
+    visible_at: Timestamp,
+}
+
+/// All queues.
+pub struct Queues {
+    dice: Dice,
+    luck: Luck,
+    now: Mutex<Timestamp>,
+    waiting: Mutex<BTreeMap<&'static str, VecDeque<Message>>>,
+    refused: Mutex<Vec<Refused>>,
+}
+
+impl Queues {
+    fn push(&self, queue: &'static str, group: Option<String>, body: String) {
+        let visible_at = *held(&self.now);
+        held(&self.waiting).entry(queue).or_default().push_back(Message { group, body, visible_at });
+    }
+}
+
+impl Post for Queues {
+    async fn post(&self, letters: Vec<Letter>) -> Result<(), String> {
+        for letter in letters {
+            if self.dice.hits(self.luck.post) {
+                return Err("the queue took only a part".into());
+            }
+            self.push(letter.queue.name(), letter.group, letter.body);
+        }
+        Ok(())
+    }
+}
+
+impl Bin for Queues {
+    async fn refuse(&self, refused: Refused) -> Result<(), String> {
+        if self.dice.hits(self.luck.post) {
+            return Err("the bin does not answer".into());
+        }
+        held(&self.refused).push(refused);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Crier(Mutex<Vec<Notice>>);
+
+impl Herald for Crier {
+    async fn announce(&self, notice: &Notice, _now: Timestamp) -> Result<(), EngineError> {
+        held(&self.0).push(notice.clone());
+        Ok(())
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Broken invariants.
+    pub violations: Vec<String>,
+    /// Facts that were checked.
+    pub checked: u64,
+    /// Targets that got an Install twice for one attempt.
+    pub doubled: u64,
+    /// Hosts that really have every patch, of those that are up and known.
+    pub patched: usize,
+    /// What still moves; none at rest.
+    pub moving: Option<String>,
+    /// Records in the bin.
+    pub refused: Vec<Refused>,
+    /// What operators were told.
+    pub notices: usize,
+    /// Actions left in the outbox.
+    pub left: usize,
+    /// Messages handled.
+    pub messages: u64,
+}
+
+/// The functions, their queues and the organization.
+pub struct Site {
+    shell: Shell<Unlucky, World, Queues>,
+    crier: Crier,
+    checker: Checker,
+    read: u64,
+    now: Timestamp,
+    ticked_at: Timestamp,
+    swept_at: Timestamp,
+    said: BTreeSet<(String, String, String, Timestamp)>,
+    messages: u64,
+}
+
+/// Longest virtual time of a run.
+const DAYS_MAX: i64 = 60;
+/// What fails is delivered again after this, in seconds.
+const AGAIN_SECS: i64 = 30;
+
+impl Site {
+    /// A site over a simulated organization.
+    pub fn new(spec: Spec, policy: Policy, start: Timestamp, seed: u64, luck: Luck) -> Self {
+        let store = Unlucky {
+            inner: EmbeddedStore::Memory(MemoryStore::new()),
+            dice: Dice(Mutex::new(seed)),
+            luck,
+            now: Mutex::new(start),
+            fresh: Mutex::default(),
+            kept: Mutex::default(),
+        };
+        let queues = Queues { dice: Dice(Mutex::new(!seed)), luck, now: Mutex::new(start), waiting: Mutex::default(), refused: Mutex::default() };
+        let shell = Shell::new(Engine::new(store, World::new(spec, start), policy), queues);
+        Self {
+            shell,
+            crier: Crier::default(),
+            checker: Checker::new(),
+            read: 0,
+            now: start,
+            ticked_at: start,
+            swept_at: start,
+            said: BTreeSet::new(),
+            messages: 0,
+        }
+    }
+
+    /// Puts a body on the events queue, as EventBridge does.
+    pub fn deliver(&self, body: &str) {
+        self.shell.queues().push("events", None, body.to_owned());
+    }
+
+    /// Runs until nothing moves by itself.
+    ///
+    /// # Errors
+    /// When a step can't be made at all: a defect.
+    pub async fn settle(mut self) -> Result<Ended, String> {
+        let end = self.now.checked_add(SignedDuration::from_hours(24 * DAYS_MAX)).map_err(|error| error.to_string())?;
+        let mut rested = 0;
+        while rested < 3 && self.now < end {
+            self.step().await?;
+            let rest = settle::look(self.checker.fold());
+            let waiting: usize = held(&self.shell.queues().waiting).values().map(VecDeque::len).sum();
+            let quiet = !rest.moving && waiting == 0 && self.shell.engine().cloud().next_at().is_none_or(|at| at > self.later(2 * 3600));
+            if !quiet {
+                rested = 0;
+            } else if self.left().await? == 0 {
+                // Before it is called rest: has an event been lost?
+                rested += 1;
+                self.shell.queues().push("spokes", Some("sweep".into()), Letter::sweep().body);
+                for lane in rest.halted.keys() {
+                    let event = Event::LaneResumed { lane: lane.clone(), by: "sim-1".parse().map_err(|error| format!("{error}"))?, comment: "looked at".into() };
+                    rested = 0;
+                    // A person tries until it is taken.
+                    while self.shell.take(&event, self.now).await.is_err() {}
+                }
+            }
+        }
+        self.end().await
+    }
+
+    async fn left(&self) -> Result<usize, String> {
+        Ok(self.shell.engine().store().outbox(None, 1000).await.map_err(|error| error.to_string())?.len())
+    }
+
+    fn later(&self, secs: i64) -> Timestamp {
+        self.now.checked_add(SignedDuration::from_secs(secs)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// One moment: time moves to what happens next, and every message that is there is handled.
+    async fn step(&mut self) -> Result<(), String> {
+        let store = self.shell.engine().store();
+        let due = store.next_due().await.map_err(|error| error.to_string())?;
+        let minute = self.ticked_at.checked_add(SignedDuration::from_secs(60)).unwrap_or(Timestamp::MAX);
+        let messages = held(&self.shell.queues().waiting).values().flatten().map(|message| message.visible_at).min();
+        let left = self.left().await? > 0;
+        let tick = due.map(|due| due.max(minute)).or(left.then_some(minute));
+        let next = [tick, messages, self.shell.engine().cloud().next_at(), Some(self.later(6 * 3600))].into_iter().flatten().min().unwrap_or(self.now);
+        self.now = self.now.max(next);
+        *held(&store.now) = self.now;
+        *held(&self.shell.queues().now) = self.now;
+        for delivery in self.shell.engine().cloud().advance(self.now) {
+            self.deliver(&String::from_utf8_lossy(&delivery.bytes));
+        }
+        if self.now >= minute {
+            self.ticked_at = self.now;
+            let at = self.now;
+            self.shell.queues().push("work", None, tidegate_events::wire::tick_to_json(at).to_string());
+        }
+        if self.now.duration_since(self.swept_at).as_secs() > 6 * 3600 {
+            self.swept_at = self.now;
+            self.shell.queues().push("spokes", Some("sweep".into()), Letter::sweep().body);
+        }
+        self.approve();
+        for queue in ["events", "work", "sends", "spokes", "notices"] {
+            self.drain(queue).await;
+        }
+        self.follow().await
+    }
+
+    /// Hands out every message of a queue that is visible: the first of each group, then the next.
+    async fn drain(&mut self, queue: &'static str) {
+        let mut blocked: BTreeSet<String> = BTreeSet::new();
+        let mut at = 0;
+        loop {
+            let message = {
+                let mut waiting = held(&self.shell.queues().waiting);
+                let Some(line) = waiting.get_mut(queue) else { return };
+                let found = (at..line.len()).find(|n| {
+                    let message = &line[*n];
+                    message.visible_at <= self.now && message.group.as_ref().is_none_or(|group| !blocked.contains(group))
+                });
+                let Some(found) = found else { return };
+                at = found;
+                line.remove(found)
+            };
+            let Some(message) = message else { return };
+            self.messages += 1;
+            let times = if self.shell.queues().dice.hits(self.shell.queues().luck.twice) { 2 } else { 1 };
+            let mut done = Ok(());
+            for _ in 0..times {
+                done = self.handle(queue, &message).await;
+            }
+            if done.is_err() {
+                // It comes again, and nothing of its group before it.
+                blocked.extend(message.group.clone());
+                let again = Message { visible_at: self.later(AGAIN_SECS), ..message };
+                let mut waiting = held(&self.shell.queues().waiting);
+                let line = waiting.entry(queue).or_default();
+                let place = at.min(line.len());
+                line.insert(place, again);
+                at += 1;
+            }
+        }
+    }
+
+    /// What the function behind a queue does with one record.
+    async fn handle(&self, queue: &str, message: &Message) -> Result<(), String> {
+        let record = Record { id: format!("m{}", self.messages), body: message.body.clone(), group: message.group.clone() };
+        let mut metrics = Metrics::default();
+        let clock = || self.now;
+        let stay = || false;
+        let words = |error: &dyn std::error::Error| intake::words(error);
+        let me = match queue {
+            "events" => return intake::take(&self.shell, self.shell.queues(), Door::Events, &record, self.now, &mut metrics).await.map(drop),
+            "sends" => Queue::Sends,
+            "spokes" => Queue::Spokes,
+            "notices" => Queue::Notices,
+            _ => Queue::Work,
+        };
+        match read_body(&record.body)? {
+            Body::Foreign => {
+                let taken = intake::take(&self.shell, self.shell.queues(), Door::Work, &record, self.now, &mut metrics).await?;
+                for _ in taken.ticks {
+                    self.shell.tick(&clock, &stay).await.map_err(|error| words(&error))?;
+                }
+                Ok(())
+            }
+            Body::Task(Task::Sweep) => self.shell.sweep(self.now).await.map(drop).map_err(|error| words(&error)),
+            Body::Task(Task::Items { items }) if me == Queue::Notices => self.shell.announce(items, &self.crier, self.now).await.map_err(|error| words(&error)),
+            Body::Task(Task::Items { items }) => self.shell.perform(me, items, &clock, &stay).await.map_err(|error| words(&error)),
+        }
+    }
+
+    /// Two people approve whatever is asked, each once, by a message on the work queue.
+    fn approve(&mut self) {
+        let campaigns = self.checker.fold().items.values().filter_map(|state| match state {
+            State::Campaign(campaign) => Some(campaign),
+            _ => None,
+        });
+        let asked: Vec<_> = campaigns.flat_map(|campaign| settle::unanswered(campaign)).map(|asked| (asked.subject.clone(), asked.digest, asked.at)).collect();
+        for (subject, digest, at) in asked {
+            for name in ["sim-1", "sim-2"] {
+                let Ok(by) = name.parse() else { continue };
+                if self.said.insert((subject.to_string(), digest.to_string(), name.into(), at)) {
+                    let approval = Approval { subject: subject.clone(), digest, word: Word::Approve, by, at: self.now, comment: format!("approved by {name}") };
+                    self.shell.queues().push("work", None, approval_to_json(&approval).to_string());
+                }
+            }
+        }
+    }
+
+    async fn follow(&mut self) -> Result<(), String> {
+        loop {
+            let page = self.shell.engine().store().journal(self.read, 1000).await.map_err(|error| error.to_string())?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            self.read = *last;
+            for (_, line) in &page {
+                self.checker.line(line);
+            }
+        }
+    }
+
+    async fn end(mut self) -> Result<Ended, String> {
+        self.checker.at_rest();
+        let items = self.shell.engine().store().list("", None, usize::MAX).await.map_err(|error| error.to_string())?;
+        for (key, stored) in &items {
+            self.checker.same(key, &stored.body);
+        }
+        let world = self.shell.engine().cloud();
+        let counts = world.counts();
+        let mut violations = self.checker.violations().to_vec();
+        if counts.overlaps > 0 {
+            violations.push(format!("{} installs began on a host while another ran on it", counts.overlaps));
+        }
+        let truths = world.hosts().into_iter().filter_map(|host| world.truth(&host));
+        Ok(Ended {
+            violations,
+            checked: self.checker.checked(),
+            doubled: counts.doubled,
+            patched: truths.filter(|truth| truth.is_patched()).count(),
+            moving: settle::moving(self.checker.fold()),
+            refused: held(&self.shell.queues().refused).clone(),
+            notices: held(&self.crier.0).len(),
+            left: self.left().await?,
+            messages: self.messages,
+        })
+    }
+}
