@@ -6,6 +6,7 @@
 
 mod clock;
 mod environment;
+mod package;
 mod server;
 
 use std::fs;
@@ -15,9 +16,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::binary::root;
+use crate::binary::{root, tidegate};
 
 pub use clock::Clock;
+pub use package::package;
 pub use server::{Server, Start};
 
 /// The hub's account in every system test.
@@ -110,6 +112,30 @@ pub fn microburst(upstream: &str, faults: &str) -> Result<Server, Error> {
         },
         env: &|_| Vec::new(),
         health: "/_microburst/health",
+    })
+}
+
+/// The spokes: a simulated organization of this fleet (`tidegate.fleet/1`), in which everything that lacks patches is found within half an
+/// hour and told by events. `hub` says whose an access key is.
+///
+/// # Errors
+/// When it does not start, or the fleet can't be written.
+///
+/// # Panics
+/// When the binary does not build.
+pub fn world(fleet: &Value, hub: &Server, arguments: &[&str], env: &[(String, String)]) -> Result<Server, Error> {
+    let described = tempfile::NamedTempFile::new_in(folder()?)?;
+    fs::write(described.path(), fleet.to_string())?;
+    let (binary, fleet) = (tidegate().display().to_string(), described.path().display().to_string());
+    Server::start(&Start {
+        name: "world",
+        command: &|port| {
+            let listen = format!("127.0.0.1:{port}");
+            let own = [&binary, "world", "--listen", &listen, "--fleet", &fleet, "--hub-account", HUB, "--identities", &hub.endpoint];
+            own.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect()
+        },
+        env: &|_| env.to_vec(),
+        health: "/_world/health",
     })
 }
 

@@ -42,6 +42,11 @@ impl Clock {
         vec![("LD_PRELOAD".to_owned(), self.library.display().to_string()), ("TIDEGATE_RIG_CLOCK".to_owned(), self.path.display().to_string())]
     }
 
+    /// The file that holds how many seconds it is ahead, for drivers that move it: eight bytes in the machine's order.
+    pub fn file(&self) -> &Path {
+        &self.path
+    }
+
     /// Moves the clock on by so many seconds.
     ///
     /// # Errors
