@@ -46,6 +46,7 @@ class Courier:
         with urllib.request.urlopen(f"{self.world}/_world/events?after={self.after}", timeout=60) as answer:
             page = json.load(answer)
         self.after = page["next"]
+        self.seen += len(page["events"])
         return [numbered["event"] for numbered in page["events"]]
 
     def deliver(self, event):
@@ -70,9 +71,7 @@ class Courier:
 
     def run(self):
         """Everything that is there. Gives how many messages were delivered."""
-        events = self.fetch()
-        self.seen += len(events)
-        return sum(self.deliver(event) for event in events)
+        return sum(self.deliver(event) for event in self.fetch())
 
     def report(self):
         return {name: getattr(self, name) for name in ("seen", "delivered", "lost", "repeated", "unmatched")}
