@@ -64,7 +64,7 @@ fn installed(Part(name): Part) -> Result<PathBuf, String> {
     run(Command::new(python3()).args(["-m", "venv"]).arg(&place))?;
     let mut pip = Command::new(place.join("bin/python"));
     // Wheels alone: nothing of theirs runs while they are installed.
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r"]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r"]);
     run(pip.arg(&requirements))?;
     fs::write(&complete, "").map_err(|error| format!("{}: {error}", complete.display()))?;
     Ok(place)
