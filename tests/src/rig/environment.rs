@@ -40,7 +40,9 @@ pub(super) fn environment(part: Part) -> PathBuf {
 
 #[expect(clippy::panic, reason = "a test whose third-party part is missing fails; it does not skip")]
 fn panic_with(Part(name): Part, why: &str) -> ! {
-    panic!("the rig's part `{name}` can't be installed: {why}\nexpected python3 (3.10 or newer) with venv and pip, and a package index that pip reaches")
+    panic!(
+        "the rig's part `{name}` can't be installed: {why}\nexpected python3 (3.10 or newer) with venv and pip (22.3 or newer), and a package index that pip reaches"
+    )
 }
 
 fn installed(Part(name): Part) -> Result<PathBuf, String> {
@@ -61,10 +63,11 @@ fn installed(Part(name): Part) -> Result<PathBuf, String> {
     if place.exists() {
         fs::remove_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))?;
     }
-    run(Command::new(python3()).args(["-m", "venv"]).arg(&place))?;
-    let mut pip = Command::new(place.join("bin/python"));
+    run(Command::new(python3()).args(["-m", "venv", "--without-pip"]).arg(&place))?;
+    let mut pip = Command::new(python3());
+    pip.args(["-m", "pip", "--python"]).arg(place.join("bin/python"));
     // Wheels alone: nothing of theirs runs while they are installed.
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r"]);
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r"]);
     run(pip.arg(&requirements))?;
     fs::write(&complete, "").map_err(|error| format!("{}: {error}", complete.display()))?;
     Ok(place)
