@@ -5,4 +5,5 @@ pub mod conformance;
 pub mod crashing;
 pub mod process;
 pub mod queues;
+pub mod rig;
 pub mod story;
