@@ -283,7 +283,9 @@ impl Site {
             let quiet = !rest.moving && waiting == 0 && self.shell.engine().cloud().next_at().is_none_or(|at| at > self.later(2 * 3600));
             if !quiet {
                 rested = 0;
-            } else if self.left().await? == 0 {
+            } else if self.left().await? > 0 {
+                rested = 0;
+            } else {
                 // Before it is called rest: has an event been lost?
                 rested += 1;
                 self.shell.queues().push("spokes", Some("sweep".into()), Letter::sweep().body);
