@@ -39,7 +39,16 @@ fn listings_over_many_partitions_are_whole_and_in_order() {
         }
         all.sort();
         let before = store.units().requests.get("Scan").copied();
-        for prefix in ["target/", "target/111122223331/", "roster/patch-default.1/", "roster/patch-default.1/07/", "cell/patch-default.1.w1/", "chunk/patch-default.1/", "lane/", "campaign/"] {
+        for prefix in [
+            "target/",
+            "target/111122223331/",
+            "roster/patch-default.1/",
+            "roster/patch-default.1/07/",
+            "cell/patch-default.1.w1/",
+            "chunk/patch-default.1/",
+            "lane/",
+            "campaign/",
+        ] {
             let expected: Vec<String> = all.iter().filter(|name| name.starts_with(prefix)).cloned().collect();
             for page in [1000, 37] {
                 assert_eq!(listed(&store, prefix, page).await, expected, "`{prefix}` by {page}");
