@@ -157,7 +157,8 @@ def statements_of(hub, function, table, topic, bucket):
         )
     if function != "report":
         sends_to = ("work", "sends", "spokes", "notices", *(() if function == "console" else ("refused",)))
-        allowed.append(statement(["sqs:SendMessage", "sqs:GetQueueUrl"], [queue_arn(hub, queue) for queue in sends_to]))
+        # AWS authorises a batch as SendMessage; the emulator asks for a right of the batch's own name.
+        allowed.append(statement(["sqs:SendMessage", "sqs:SendMessageBatch", "sqs:GetQueueUrl"], [queue_arn(hub, queue) for queue in sends_to]))
     if function in ENTERS_SPOKES:
         allowed.append(statement(["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"], f"arn:aws:iam::*:role/{SPOKE_ROLE}"))
         allowed.append(statement(["organizations:ListRoots", "organizations:ListOrganizationalUnitsForParent", "organizations:ListAccountsForParent"], "*"))

@@ -16,26 +16,28 @@ mod tokens;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use tidegate_aws::dynamo::{DynamoStore, create_table, new_token};
 use tidegate_engine::store::{Commit, NewLine, Put};
 use tidegate_events::Action;
 use tidegate_events::id::Digest;
 use tidegate_rules::Key;
+use tidegate_tests::rig::{self, Ministack, Server};
 use tidegate_tests::store_conformance;
 
-/// The server that most of this runs on.
+/// The server that most of this runs on; a process that a test starts is told where it is.
 fn ministack() -> String {
-    endpoint("TIDEGATE_TEST_DYNAMODB")
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    let started = || rig::ministack(Ministack::default()).expect("ministack starts");
+    std::env::var("TIDEGATE_TEST_DYNAMODB").unwrap_or_else(|_| SERVER.get_or_init(started).endpoint.clone())
 }
 
 /// A second opinion.
 fn moto() -> String {
-    endpoint("TIDEGATE_TEST_DYNAMODB_MOTO")
-}
-
-fn endpoint(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} must name the endpoint of a running server, such as http://127.0.0.1:4566"))
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| rig::moto().expect("moto starts")).endpoint.clone()
 }
 
 /// A client as a process of its own would have it. Connections are not kept: the suite calls one client from many runtimes.

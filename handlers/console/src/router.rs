@@ -127,6 +127,12 @@ impl<'a, S: Store + Tokens, C: Cloud, D: Decider> Console<'a, S, C, D> {
         let Some(record) = self.record(token, now).await? else { return Ok(unknown()) };
         let Some(coverage) = cover(self.engine, &record.subject, &CellPage::default(), now).await? else { return Ok(over()) };
         let again = |status, told| Ok(Response::html(status, page::approval(&coverage, &record, token, Some(told))));
+        // Single use. A use that never became a decision (a process died in between) may be repeated, word for word.
+        if let Some(used) = &record.used
+            && coverage.words.iter().any(|word| word.word == used.word && word.by.is_same_person(&used.by))
+        {
+            return again(409, Told::Wrong(TokenError::UsedOtherwise(Box::new(used.clone())).to_string()));
+        }
         let word = match field("word") {
             "approve" => Word::Approve,
             "reject" => Word::Reject,

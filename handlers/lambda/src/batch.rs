@@ -53,7 +53,8 @@ where
             let mut failed = Vec::new();
             for record in records.by_ref() {
                 let id = record.id.clone();
-                if let Err(why) = work(record).await {
+                // On the heap: the future of a whole decision is deep, and its layout need not be part of every other.
+                if let Err(why) = Box::pin(work(record)).await {
                     tracing::error!(message_id = %id, %why, "a record was not handled; it comes again");
                     failed.push(id);
                     break;

@@ -43,14 +43,14 @@ pub async fn run() -> Result<(), Error> {
         Function::Console => {
             let answer = |event: LambdaEvent<LambdaFunctionUrlRequest>| {
                 let site = site.clone();
-                async move { Ok::<_, Error>(function::console::run(site, event).await) }
+                async move { Ok::<_, Error>(Box::pin(function::console::run(site, event)).await) }
             };
             lambda_runtime::run(service_fn(answer)).await
         }
         Function::Report => {
             let write = |event: LambdaEvent<serde_json::Value>| {
                 let site = site.clone();
-                async move { function::report::run(site, event).await.map_err(Error::from) }
+                async move { Box::pin(function::report::run(site, event)).await.map_err(Error::from) }
             };
             lambda_runtime::run(service_fn(write)).await
         }
@@ -65,7 +65,7 @@ where
     let work = &work;
     lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
         let site = site.clone();
-        async move { Ok::<_, Error>(work(site, event).await) }
+        async move { Ok::<_, Error>(Box::pin(work(site, event)).await) }
     }))
     .await
 }

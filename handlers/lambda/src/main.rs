@@ -1,5 +1,8 @@
 //! The binary `bootstrap` of every function.
 
+// The layout of a future that holds a whole decision, and the SDK's calls in it, is deep.
+#![recursion_limit = "512"]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -11,7 +14,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(tidegate_lambda::run()) {
+    match runtime.block_on(Box::pin(tidegate_lambda::run())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ERROR {error}");
