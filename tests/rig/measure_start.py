@@ -5,8 +5,8 @@
 Needs nothing but Python, and Linux. AWS is a server on loopback that answers at once, with nothing: so what is measured is the
 function, its SDK included and TLS, network and AWS excluded. Prints JSON; with --table, Markdown.
 
-With --instructions each function runs once more under valgrind's callgrind, until its first `GET /next`: instructions do not
-depend on how busy the machine is.
+With --instructions each function runs twice more under valgrind's callgrind, until its first `GET /next` and until its second:
+instructions do not depend on how busy the machine is.
 """
 
 import argparse
@@ -175,7 +175,8 @@ def event(function):
     if function == "console":
         http = {"method": "GET", "path": "/approval", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "measure"}
         query = "token=" + "0" * 64
-        return {"version": "2.0", "rawPath": "/approval", "rawQueryString": query, "headers": {}, "requestContext": {"http": http}, "isBase64Encoded": False}
+        context = {"http": http, "accountId": ACCOUNT, "requestId": str(uuid.uuid4()), "time": "20/Nov/2026:02:16:00 +0000", "timeEpoch": 1_795_140_960_000}
+        return {"version": "2.0", "rawPath": "/approval", "rawQueryString": query, "headers": {}, "requestContext": context, "isBase64Encoded": False}
     return {}
 
 
@@ -266,7 +267,7 @@ class Process:
 def measure(bootstrap, function, starts, warm, folder):
     """Cold starts, each with its first invocation; then one process that goes on."""
     cold = {"to_next_ms": [], "to_next_cpu_ms": [], "first_invoke_ms": [], "first_cpu_ms": []}
-    for _ in range(starts):
+    for start in range(starts):
         aws = Server(Aws)
         aws.calls = {}
         process = Process(bootstrap, function, aws, folder)
@@ -277,7 +278,7 @@ def measure(bootstrap, function, starts, warm, folder):
         cold["first_invoke_ms"].append(process.invoke(function))
         cold["first_cpu_ms"].append(process.cpu_ms() - cold["to_next_cpu_ms"][-1])
         first_calls = dict(sorted(aws.calls.items()))
-        if _ < starts - 1:
+        if start < starts - 1:
             process.end()
             aws.shutdown()
             aws.server_close()
@@ -297,34 +298,41 @@ def measure(bootstrap, function, starts, warm, folder):
     return result
 
 
-def instructions(bootstrap, function, folder):
-    """Instructions from the first one of the process to its first `GET /next`."""
+def instructions(bootstrap, function, folder, invoke):
+    """Instructions from the first one of the process to its first `GET /next`, or to the one after its first invocation."""
     aws = Server(Aws)
     aws.calls = {}
     out = pathlib.Path(folder) / f"callgrind.{function}"
     process = Process(bootstrap, function, aws, folder, ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--quiet"])
     process.wait("next")
+    if invoke:
+        process.invoke(function)
+    elif aws.calls:
+        raise SystemExit(f"`{function}` called AWS before it had anything to do: {aws.calls}")
     # Callgrind writes its sums when the program is ended by a signal that can be caught.
     process.end(signal.SIGTERM)
     aws.shutdown()
     aws.server_close()
-    if aws.calls:
-        raise SystemExit(f"`{function}` called AWS before it had anything to do: {aws.calls}")
     return int(re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE).group(1))
 
 
 def table(results):
+    """Two tables: starting with the first invocation, and what follows."""
+    million = lambda cost, name: f"{cost[name] / 1e6:.1f}" if name in cost else ""
+    both = lambda cost, name: f"{cost[name]['median']:.1f} ({cost[name]['least']:.1f})"
     lines = [
-        "| function | start to `/next`, ms | CPU, ms | instructions, million | first invocation, ms | CPU, ms | warm, ms | CPU, ms | RSS at `/next`, MB | most, MB |",
-        "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+        "| function | start to `/next`, ms | CPU, ms | million instructions | first invocation, ms | CPU, ms | million instructions |",
+        "| --- | --: | --: | --: | --: | --: | --: |",
     ]
     for function, cost in results.items():
-        median = lambda name: f"{cost[name]['median']:.1f} ({cost[name]['least']:.1f})"
-        count = f"{cost['instructions'] / 1e6:.2f}" if "instructions" in cost else ""
-        lines.append(
-            f"| `{function}` | {median('to_next_ms')} | {cost['to_next_cpu_ms']['median']:.1f} | {count} | {median('first_invoke_ms')} | "
-            f"{cost['first_cpu_ms']['median']:.1f} | {median('warm_ms')} | {cost['warm_cpu_ms']:.2f} | {cost['at_next_mb']:.1f} | {cost['most_mb']:.1f} |"
-        )
+        cells = [both(cost, "to_next_ms"), f"{cost['to_next_cpu_ms']['median']:.1f}", million(cost, "instructions")]
+        cells += [both(cost, "first_invoke_ms"), f"{cost['first_cpu_ms']['median']:.1f}", million(cost, "first_invoke_instructions")]
+        lines.append(f"| `{function}` | {' | '.join(cells)} |")
+    lines += ["", "| function | warm, ms | CPU, ms | RSS at `/next`, MB | most, MB | calls of the first invocation |", "| --- | --: | --: | --: | --: | --- |"]
+    for function, cost in results.items():
+        calls = ", ".join(f"{count} {name}" for name, count in cost["first_calls"].items())
+        cells = [both(cost, "warm_ms"), f"{cost['warm_cpu_ms']:.2f}", f"{cost['at_next_mb']:.1f}", f"{cost['most_mb']:.1f}", calls]
+        lines.append(f"| `{function}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -344,7 +352,8 @@ def main():
         for function in arguments.functions.split(","):
             results[function] = measure(arguments.bootstrap.resolve(), function, arguments.starts, arguments.warm, folder) if arguments.starts else {}
             if arguments.instructions:
-                results[function]["instructions"] = instructions(arguments.bootstrap.resolve(), function, folder)
+                to_next, to_second = (instructions(arguments.bootstrap.resolve(), function, folder, invoke) for invoke in (False, True))
+                results[function] |= {"instructions": to_next, "first_invoke_instructions": to_second - to_next}
     print(table(results) if arguments.table and arguments.starts else json.dumps(results, indent=2))
 
 

@@ -2,7 +2,7 @@
 //! deployed, and whoever watches them looks at the other, which costs nothing. In virtual time: the calls themselves are real.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tidegate_aws::dynamo::DynamoStore;
@@ -15,18 +15,31 @@ use tidegate_rules::Key;
 
 use crate::queues::Backing;
 
+/// What was written of one kind of thing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// How often.
+    pub times: u64,
+    /// Bytes of bodies, without keys and attribute names.
+    pub bytes: u64,
+}
+
+/// By kind, as keys begin: `target`, `batch`, ..; `+` before the name of a counter's, `line of` before that of a stream's.
+pub type Ledger = Arc<Mutex<BTreeMap<String, Written>>>;
+
 /// The pair.
 pub struct Twin {
+    ledger: Ledger,
     dynamo: DynamoStore,
     memory: EmbeddedStore,
-    state: Mutex<Written>,
+    state: Mutex<Places>,
     /// Writes are made one after the other, so that both outboxes have one order.
     turn: tokio::sync::Mutex<()>,
     now: Mutex<Timestamp>,
 }
 
 #[derive(Default)]
-struct Written {
+struct Places {
     fresh: Vec<(ActionId, Action)>,
     /// By the place in DynamoDB's outbox: the place in the other, and when it was put there.
     kept: BTreeMap<ActionId, (ActionId, Timestamp)>,
@@ -37,10 +50,28 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Twin {
-    /// A pair over an empty table.
-    pub fn new(dynamo: DynamoStore, start: Timestamp) -> Self {
-        Self { dynamo, memory: EmbeddedStore::Memory(MemoryStore::new()), state: Mutex::default(), turn: tokio::sync::Mutex::default(), now: Mutex::new(start) }
+    /// A pair over an empty table, that writes down what it is given to write.
+    pub fn new(dynamo: DynamoStore, start: Timestamp, ledger: Ledger) -> Self {
+        Self { ledger, dynamo, memory: EmbeddedStore::Memory(MemoryStore::new()), state: Mutex::default(), turn: tokio::sync::Mutex::default(), now: Mutex::new(start) }
     }
+}
+
+fn kind(key: &Key) -> &str {
+    key.as_str().split('/').next().unwrap_or_default()
+}
+
+fn note(ledger: &Ledger, commit: &Commit) {
+    let mut ledger = held(ledger);
+    let mut add = |kind: String, bytes: usize| {
+        let written = ledger.entry(kind).or_default();
+        written.times += 1;
+        written.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+    };
+    commit.puts.iter().for_each(|put| add(kind(&put.key).to_owned(), put.body.len()));
+    commit.unchanged.iter().for_each(|(key, _)| add(format!("unchanged {}", kind(key)), 0));
+    commit.adds.iter().for_each(|(key, _)| add(format!("+{}", kind(key)), 0));
+    commit.lines.iter().for_each(|line| add(format!("line of {}", kind(&line.stream)), line.bytes.len()));
+    commit.actions.iter().for_each(|_| add("action".to_owned(), 0));
 }
 
 impl Store for Twin {
@@ -59,6 +90,7 @@ impl Store for Twin {
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
         self.dynamo.commit(commit).await?;
+        note(&self.ledger, commit);
         let last = held(&self.state).kept.values().map(|(place, _)| *place).max();
         self.memory.commit(commit).await?;
         let fresh = self.dynamo.take_fresh();

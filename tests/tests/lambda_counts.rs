@@ -12,7 +12,7 @@ use tidegate_cli::cmd::simulate;
 use tidegate_rules::policy::Policy;
 use tidegate_tests::queues::{Ended, Luck, Site};
 use tidegate_tests::rig::{self, Ministack};
-use tidegate_tests::twin::Twin;
+use tidegate_tests::twin::{Ledger, Twin};
 use tidegate_world::{Faults, Spec};
 
 const CALM: Luck = Luck { store: 0, post: 0, twice: 0 };
@@ -73,6 +73,13 @@ fn print_calls(title: &str, ended: &Ended) {
     println!("\nmessages handled: {}, notices: {}", ended.messages, ended.notices);
 }
 
+fn print_ledger(ledger: &Ledger) {
+    println!("\n| written | times | bytes each |\n| --- | --: | --: |");
+    for (kind, written) in ledger.lock().unwrap().iter() {
+        println!("| {kind} | {} | {} |", written.times, written.bytes / written.times);
+    }
+}
+
 fn print_units(units: &Units) {
     println!("\n| DynamoDB | |\n| --- | --: |\n| write units | {} |\n| read units | {} |", units.write, units.read);
     for (operation, requests) in &units.requests {
@@ -109,15 +116,17 @@ fn write_units_for_a_thousand_instances_stay_in_their_budget() {
     let region = "us-east-1".parse().unwrap();
     let client = Hub::new(endpoint_config(&hub.endpoint, &region, "test", &Secret::new("test".to_owned())), None).dynamodb().clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ledger = Ledger::default();
     let (ended, units) = runtime.block_on(async {
         create_table(&client, "tidegate").await.unwrap();
         let dynamo = DynamoStore::new(client, "tidegate");
         let start = simulate::start().unwrap();
-        let site = Site::over(Twin::new(dynamo.clone(), start), fleet(Some("Linux")), policy(), start, 5, CALM);
+        let site = Site::over(Twin::new(dynamo.clone(), start, ledger.clone()), fleet(Some("Linux")), policy(), start, 5, CALM);
         (site.settle().await.unwrap(), dynamo.units())
     });
     print_calls("over DynamoDB", &ended);
     print_units(&units);
+    print_ledger(&ledger);
     kept(&ended);
     assert!(units.write < 100_000.0, "{} write units for {REMEDIATED} instances", units.write);
 }
