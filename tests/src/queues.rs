@@ -347,7 +347,8 @@ impl<S: Backing> Site<S> {
                 rested += 1;
                 self.shell.queues().push("spokes", Some("sweep".into()), Letter::sweep().body);
                 for lane in rest.halted.keys() {
-                    let event = Event::LaneResumed { lane: lane.clone(), by: "sim-1".parse().map_err(|error| format!("{error}"))?, comment: "looked at".into() };
+                    let event =
+                        Event::LaneResumed { lane: lane.clone(), by: "sim-1".parse().map_err(|error| format!("{error}"))?, comment: "looked at".into() };
                     rested = 0;
                     // A person tries until it is taken.
                     while self.shell.take(&event, self.now).await.is_err() {}

@@ -52,7 +52,14 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Twin {
     /// A pair over an empty table, that writes down what it is given to write.
     pub fn new(dynamo: DynamoStore, start: Timestamp, ledger: Ledger) -> Self {
-        Self { ledger, dynamo, memory: EmbeddedStore::Memory(MemoryStore::new()), state: Mutex::default(), turn: tokio::sync::Mutex::default(), now: Mutex::new(start) }
+        Self {
+            ledger,
+            dynamo,
+            memory: EmbeddedStore::Memory(MemoryStore::new()),
+            state: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            now: Mutex::new(start),
+        }
     }
 }
 

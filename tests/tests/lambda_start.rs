@@ -11,8 +11,8 @@ use tidegate_tests::rig;
 /// machine's certificates 30 million.
 const TO_NEXT_MAX: u64 = 3_700_000;
 
-/// Of functions whose first invocation makes few calls, so that it is the SDK's own start that is seen.
-const FIRST_INVOCATION_MAX: [(&str, u64); 3] = [("enqueue", 60_000_000), ("patch", 50_000_000), ("notify", 50_000_000)];
+/// Measured: 12.5, 6.0 and 7.3 million; with the machine's certificates 42.5, 36.1 and 38.0.
+const FIRST_INVOCATION_MAX: [(&str, u64); 3] = [("enqueue", 16_500_000), ("patch", 8_000_000), ("notify", 9_500_000)];
 
 fn count(report: &Value, function: &str, what: &str) -> u64 {
     report[function][what].as_u64().unwrap_or_else(|| panic!("`{function}` has no {what}: {report}"))
