@@ -7,3 +7,4 @@ pub mod process;
 pub mod queues;
 pub mod rig;
 pub mod story;
+pub mod twin;

@@ -141,6 +141,26 @@ impl Fresh for Unlucky {
     }
 }
 
+/// A store that a [`Site`] runs on: it is told the time, and looked at without that being one of its functions' reads.
+pub trait Backing: Fresh {
+    /// What the site looks at.
+    type Seen: Store;
+    /// Virtual time has come to this.
+    fn set_now(&self, now: Timestamp);
+    /// The store, or one that holds the same, for the site's own looks.
+    fn seen(&self) -> &Self::Seen;
+}
+
+impl Backing for Unlucky {
+    type Seen = Self;
+    fn set_now(&self, now: Timestamp) {
+        *held(&self.now) = now;
+    }
+    fn seen(&self) -> &Self {
+        self
+    }
+}
+
 /// Where a message is.
 #[derive(Debug, Clone)]
 struct Message {
@@ -156,6 +176,16 @@ pub struct Queues {
     now: Mutex<Timestamp>,
     waiting: Mutex<BTreeMap<&'static str, VecDeque<Message>>>,
     refused: Mutex<Vec<Refused>>,
+    posted: Mutex<BTreeMap<&'static str, Posted>>,
+}
+
+/// What was put on one queue by the functions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Posted {
+    /// Messages.
+    pub messages: u64,
+    /// Requests, of at most ten messages each.
+    pub requests: u64,
 }
 
 impl Queues {
@@ -167,6 +197,15 @@ impl Queues {
 
 impl Post for Queues {
     async fn post(&self, letters: Vec<Letter>) -> Result<(), String> {
+        for queue in Queue::ALL {
+            let messages = u64::try_from(letters.iter().filter(|letter| letter.queue == queue).count()).unwrap_or(u64::MAX);
+            if messages > 0 {
+                let mut posted = held(&self.posted);
+                let posted = posted.entry(queue.name()).or_default();
+                posted.messages += messages;
+                posted.requests += messages.div_ceil(10);
+            }
+        }
         for letter in letters {
             if self.dice.hits(self.luck.post) {
                 return Err("the queue took only a part".into());
@@ -220,11 +259,15 @@ pub struct Ended {
     pub secs: i64,
     /// Messages handled.
     pub messages: u64,
+    /// Messages by the queue that they were put on.
+    pub posted: BTreeMap<&'static str, Posted>,
+    /// Calls in spokes and to the hub's Organizations, Config and STS, by name.
+    pub api_calls: BTreeMap<String, u64>,
 }
 
 /// The functions, their queues and the organization.
-pub struct Site {
-    shell: Shell<Unlucky, World, Queues>,
+pub struct Site<S = Unlucky> {
+    shell: Shell<S, World, Queues>,
     crier: Crier,
     checker: Checker,
     read: u64,
@@ -242,7 +285,7 @@ const DAYS_MAX: i64 = 60;
 const AGAIN_SECS: i64 = 30;
 
 impl Site {
-    /// A site over a simulated organization.
+    /// A site over a simulated organization, on a store in memory.
     pub fn new(spec: Spec, policy: Policy, start: Timestamp, seed: u64, luck: Luck) -> Self {
         let store = Unlucky {
             inner: EmbeddedStore::Memory(MemoryStore::new()),
@@ -252,7 +295,21 @@ impl Site {
             fresh: Mutex::default(),
             kept: Mutex::default(),
         };
-        let queues = Queues { dice: Dice(Mutex::new(!seed)), luck, now: Mutex::new(start), waiting: Mutex::default(), refused: Mutex::default() };
+        Self::over(store, spec, policy, start, seed, luck)
+    }
+}
+
+impl<S: Backing> Site<S> {
+    /// A site over a simulated organization, on this store.
+    pub fn over(store: S, spec: Spec, policy: Policy, start: Timestamp, seed: u64, luck: Luck) -> Self {
+        let queues = Queues {
+            dice: Dice(Mutex::new(!seed)),
+            luck,
+            now: Mutex::new(start),
+            waiting: Mutex::default(),
+            refused: Mutex::default(),
+            posted: Mutex::default(),
+        };
         let shell = Shell::new(Engine::new(store, World::new(spec, start), policy), queues);
         Self {
             shell,
@@ -294,7 +351,8 @@ impl Site {
                 rested += 1;
                 self.shell.queues().push("spokes", Some("sweep".into()), Letter::sweep().body);
                 for lane in rest.halted.keys() {
-                    let event = Event::LaneResumed { lane: lane.clone(), by: "sim-1".parse().map_err(|error| format!("{error}"))?, comment: "looked at".into() };
+                    let event =
+                        Event::LaneResumed { lane: lane.clone(), by: "sim-1".parse().map_err(|error| format!("{error}"))?, comment: "looked at".into() };
                     rested = 0;
                     // A person tries until it is taken.
                     while self.shell.take(&event, self.now).await.is_err() {}
@@ -305,7 +363,7 @@ impl Site {
     }
 
     async fn left(&self) -> Result<Vec<Action>, String> {
-        let left = self.shell.engine().store().outbox(None, 1000).await.map_err(|error| error.to_string())?;
+        let left = self.shell.engine().store().seen().outbox(None, 1000).await.map_err(|error| error.to_string())?;
         Ok(left.into_iter().map(|(_, action)| action).collect())
     }
 
@@ -316,14 +374,14 @@ impl Site {
     /// One moment: time moves to what happens next, and every message that is there is handled.
     async fn step(&mut self) -> Result<(), String> {
         let store = self.shell.engine().store();
-        let due = store.next_due().await.map_err(|error| error.to_string())?;
+        let due = store.seen().next_due().await.map_err(|error| error.to_string())?;
         let minute = self.ticked_at.checked_add(SignedDuration::from_secs(60)).unwrap_or(Timestamp::MAX);
         let messages = held(&self.shell.queues().waiting).values().flatten().map(|message| message.visible_at).min();
         let left = !self.left().await?.is_empty();
         let tick = due.map(|due| due.max(minute)).into_iter().chain(left.then_some(minute)).min();
         let next = [tick, messages, self.shell.engine().cloud().next_at(), Some(self.later(6 * 3600))].into_iter().flatten().min().unwrap_or(self.now);
         self.now = self.now.max(next);
-        *held(&store.now) = self.now;
+        store.set_now(self.now);
         *held(&self.shell.queues().now) = self.now;
         for delivery in self.shell.engine().cloud().advance(self.now) {
             self.deliver(&String::from_utf8_lossy(&delivery.bytes));
@@ -428,7 +486,7 @@ impl Site {
 
     async fn follow(&mut self) -> Result<(), String> {
         loop {
-            let page = self.shell.engine().store().journal(self.read, 1000).await.map_err(|error| error.to_string())?;
+            let page = self.shell.engine().store().seen().journal(self.read, 1000).await.map_err(|error| error.to_string())?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             self.read = *last;
             for (_, line) in &page {
@@ -439,7 +497,7 @@ impl Site {
 
     async fn end(mut self) -> Result<Ended, String> {
         self.checker.at_rest();
-        let items = self.shell.engine().store().list("", None, usize::MAX).await.map_err(|error| error.to_string())?;
+        let items = self.shell.engine().store().seen().list("", None, usize::MAX).await.map_err(|error| error.to_string())?;
         for (key, stored) in &items {
             self.checker.same(key, &stored.body);
         }
@@ -461,6 +519,8 @@ impl Site {
             left: self.left().await?,
             secs: self.now.duration_since(self.started_at).as_secs(),
             messages: self.messages,
+            posted: held(&self.shell.queues().posted).clone(),
+            api_calls: world.api_calls(),
         })
     }
 }

@@ -19,6 +19,7 @@ use tidegate_events::id::{AccountId, Region};
 
 use crate::cloud::meter::{Meter, Watch};
 use crate::secret::Secret;
+use crate::trust::Trust;
 
 /// Connecting, in seconds.
 const CONNECT_SECS: u64 = 3;
@@ -73,9 +74,9 @@ impl Hub {
     }
 
     /// Reads the SDK configuration from the environment. Sends nothing unless the environment names no Region.
-    pub async fn load(account: Option<AccountId>) -> Self {
+    pub async fn load(account: Option<AccountId>, trust: Trust) -> Self {
         // The pool of connections is made first, so that the loader makes none of its own for credentials that need one.
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(pooled_https()).load().await;
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(pooled_https(trust)).load().await;
         Self::new(config, account)
     }
 
@@ -184,7 +185,7 @@ fn complete(config: SdkConfig) -> SdkConfig {
         builder.set_behavior_version(Some(BehaviorVersion::latest()));
     }
     if config.http_client().is_none() {
-        builder.set_http_client(Some(pooled_https()));
+        builder.set_http_client(Some(pooled_https(Trust::System)));
     }
     if config.sleep_impl().is_none() {
         builder.set_sleep_impl(Some(SharedAsyncSleep::new(TokioSleep::new())));
@@ -207,12 +208,30 @@ fn timeouts() -> TimeoutConfigBuilder {
 }
 
 /// The SDK's own default connector, but one for all clients: a thousand spokes of one Region share their connections.
-fn pooled_https() -> SharedHttpClient {
-    HttpBuilder::new().build_with_connector_fn(|settings, components| {
+fn pooled_https(trust: Trust) -> SharedHttpClient {
+    HttpBuilder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = ConnectorBuilder::default().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc));
+        if let Some(context) = trust.context() {
+            connector = connector.tls_context(context);
+        }
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
         connector.set_proxy_config(Some(ProxyConfig::from_env()));
         connector.build()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_takes_either_trust() {
+        for trust in [Trust::System, Trust::Amazon] {
+            let config = endpoint_config("https://127.0.0.1:1", &"eu-central-1".parse().unwrap(), "id", &Secret::new("key".to_owned()));
+            // Making a client makes its connector: a root that can't be read panics here.
+            let hub = Hub::new(config.to_builder().http_client(pooled_https(trust)).build(), None);
+            assert!(hub.sts().get_caller_identity().send().await.is_err(), "nobody listens there");
+        }
+    }
 }

@@ -7,3 +7,4 @@ pub mod dynamo;
 pub mod queue;
 pub mod random;
 pub mod secret;
+pub mod trust;

@@ -13,10 +13,11 @@ pub mod shell;
 pub mod site;
 pub mod task;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
-use aws_lambda_events::sqs::SqsEvent;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 use crate::settings::{Function, Settings};
@@ -41,33 +42,35 @@ pub async fn run() -> Result<(), Error> {
         Function::Reevaluate => on_sqs(site, function::reevaluate::run).await,
         Function::Notify => on_sqs(site, function::notify::run).await,
         Function::Console => {
-            let answer = |event: LambdaEvent<LambdaFunctionUrlRequest>| {
+            let answer = |event: LambdaEvent<LambdaFunctionUrlRequest>| -> Work<_> {
                 let site = site.clone();
-                async move { Ok::<_, Error>(Box::pin(function::console::run(site, event)).await) }
+                Box::pin(async move { Ok(function::console::run(site, event).await) })
             };
             lambda_runtime::run(service_fn(answer)).await
         }
         Function::Report => {
-            let write = |event: LambdaEvent<serde_json::Value>| {
+            let write = |event: LambdaEvent<serde_json::Value>| -> Work<_> {
                 let site = site.clone();
-                async move { Box::pin(function::report::run(site, event)).await.map_err(Error::from) }
+                Box::pin(async move { function::report::run(site, event).await.map_err(Error::from) })
             };
             lambda_runtime::run(service_fn(write)).await
         }
     }
 }
 
+/// What a function does with one event. Its type is not spelt out: nested into the runtime's own, it is deeper than the compiler goes.
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
 async fn on_sqs<W, F>(site: Arc<Site>, work: W) -> Result<(), Error>
 where
     W: Fn(Arc<Site>, LambdaEvent<SqsEvent>) -> F,
-    F: Future<Output = aws_lambda_events::sqs::SqsBatchResponse>,
+    F: Future<Output = SqsBatchResponse> + Send + 'static,
 {
-    let work = &work;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
-        let site = site.clone();
-        async move { Ok::<_, Error>(Box::pin(work(site, event)).await) }
-    }))
-    .await
+    let handle = |event: LambdaEvent<SqsEvent>| -> Work<SqsBatchResponse> {
+        let done = work(site.clone(), event);
+        Box::pin(async move { Ok(done.await) })
+    };
+    lambda_runtime::run(service_fn(handle)).await
 }
 
 /// Reads a policy file of the zip.

@@ -8,6 +8,7 @@ use lambda_runtime::Context;
 use tidegate_aws::clients::Hub;
 use tidegate_aws::cloud::{AwsCloud, CloudSettings};
 use tidegate_aws::dynamo::DynamoStore;
+use tidegate_aws::trust::Trust;
 use tidegate_engine::Engine;
 use tidegate_engine::store::{ActionId, Store};
 use tidegate_events::Action;
@@ -52,7 +53,7 @@ impl Site {
 
     /// The clients of the hub's own services.
     pub async fn hub(&self) -> &Hub {
-        self.hub.get_or_init(|| async { Hub::load(self.account.get().copied()).await }).await
+        self.hub.get_or_init(|| async { Hub::load(self.account.get().copied(), Trust::for_function(std::env::vars())).await }).await
     }
 
     /// The engine with queues around it.
