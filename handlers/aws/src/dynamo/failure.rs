@@ -7,8 +7,10 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use tidegate_engine::error::StoreError;
 
-/// Tries of one request, on top of the SDK's own.
-const TRIES: u32 = 5;
+/// Tries of one request that is throttled, on top of the SDK's own (three each): some ten seconds in all.
+const TRIES: u32 = 4;
+/// Tries of one that is not answered at all: each may take the SDK many seconds.
+const TRIES_UNANSWERED: u32 = 2;
 /// The first wait; each one after may be twice as long, up to [`WAIT_MAX`].
 const WAIT: Duration = Duration::from_millis(25);
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -73,8 +75,9 @@ where
         };
         tried += 1;
         let trouble = trouble(&error);
+        let tries = if matches!(trouble, Trouble::Throttled) { TRIES } else { TRIES_UNANSWERED };
         match trouble {
-            Trouble::Throttled | Trouble::Unsure if tried < TRIES => {
+            Trouble::Throttled | Trouble::Unsure if tried < tries => {
                 tracing::debug!(operation, tried, error = %DisplayErrorContext(&error), "asked again");
                 back_off(tried).await;
             }
