@@ -23,8 +23,6 @@ const DETAILS: &str = "config:GetAggregateComplianceDetailsByConfigRule";
 
 /// Lines of a page of details, and of a list of resources.
 const PAGE: i32 = 100;
-/// Groups of a page of counts.
-const GROUPS: i32 = 500;
 /// Rules of a page.
 const WHICH_PAGE: i32 = 1000;
 /// What is counted: every managed node, hybrid ones too.
@@ -76,7 +74,8 @@ fn is_open(tree: &Tree, account: AccountId) -> bool {
 async fn count(inner: &Inner, aggregator: &str, tree: &Tree, tag_key: Option<&str>) -> Result<Inventory, Failure> {
     let mut inventory = Inventory { ous: tree.accounts.iter().map(|(account, listed)| (*account, listed.ous.clone())).collect(), ..Inventory::default() };
     let counts = format!("SELECT accountId, awsRegion, COUNT(*) WHERE resourceType = '{COUNTED}' GROUP BY accountId, awsRegion");
-    for row in select(inner, aggregator, &counts, GROUPS).await? {
+    // Without a limit a page has 500 groups; no limit above 100 can be asked for.
+    for row in select(inner, aggregator, &counts, None).await? {
         let (account, region) = place(&row)?;
         let nodes = row.get("COUNT(*)").and_then(number).ok_or_else(|| Failure::unreadable(SELECT, "a row without a count"))?;
         if is_open(tree, account) {
@@ -88,7 +87,7 @@ async fn count(inner: &Inner, aggregator: &str, tree: &Tree, tag_key: Option<&st
     if let Some(key) = tag_key {
         // Config can't group by a value within a list: the tagged instances are listed and counted here.
         let tagged = format!("SELECT accountId, awsRegion, resourceId, tags WHERE resourceType = '{TAGGED}' AND tags.key = '{}'", key.replace('\'', "''"));
-        for row in select(inner, aggregator, &tagged, PAGE).await? {
+        for row in select(inner, aggregator, &tagged, Some(PAGE)).await? {
             let (account, _) = place(&row)?;
             let value = row.get("tags").and_then(Value::as_array).into_iter().flatten().find(|tag| tag.get("key").and_then(Value::as_str) == Some(key));
             if let Some(value) = value.and_then(|tag| tag.get("value")).and_then(Value::as_str).filter(|_| is_open(tree, account)) {
@@ -117,13 +116,13 @@ fn place(row: &Value) -> Result<(AccountId, Region), Failure> {
     }
 }
 
-async fn select(inner: &Inner, aggregator: &str, expression: &str, limit: i32) -> Result<Vec<Value>, Failure> {
+async fn select(inner: &Inner, aggregator: &str, expression: &str, limit: Option<i32>) -> Result<Vec<Value>, Failure> {
     let caller = Caller::hub(&inner.hub);
     let mut pages = Pages::of(SELECT);
     let mut rows = Vec::new();
     loop {
         let request = inner.hub.config().select_aggregate_resource_config().configuration_aggregator_name(aggregator).expression(expression);
-        let page = caller.call(SELECT, request.limit(limit).set_next_token(pages.token()).send()).await?;
+        let page = caller.call(SELECT, request.set_limit(limit).set_next_token(pages.token()).send()).await?;
         for row in page.results() {
             rows.push(serde_json::from_str(row).map_err(|error| Failure::unreadable(SELECT, &error.to_string()))?);
         }
