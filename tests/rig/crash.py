@@ -453,7 +453,7 @@ class Run:
             for item in page["Items"]:
                 if item["pk"]["S"].startswith("target/") and "body" in item:
                     body = item["body"].get("S") or item["body"]["B"].decode()
-                    found[item["sk"]["S"].removeprefix("target/")] = json.loads(body)["standing"]
+                    found[item["sk"]["S"].removeprefix("target/")] = json.loads(body)["target"]["standing"]
         return found
 
     def is_over(self):
