@@ -80,7 +80,7 @@ impl SpokeFault {
 impl fmt::Display for SpokeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RoleDenied(why) => write!(f, "the spoke role can't be assumed ({why}): check that it exists and trusts the hub"),
+            Self::RoleDenied(why) => write!(f, "the spoke does not let us in ({why}): check that its role exists, trusts the hub and may do this"),
             Self::AccountSuspended => f.write_str("the account is suspended"),
             Self::AccountUnknown => f.write_str("the account is not in the organization"),
             Self::Throttled => f.write_str("the API throttled us"),

@@ -215,7 +215,9 @@ pub struct Ended {
     /// What operators were told.
     pub notices: usize,
     /// Actions left in the outbox.
-    pub left: usize,
+    pub left: Vec<Action>,
+    /// How much virtual time it took, in seconds.
+    pub secs: i64,
     /// Messages handled.
     pub messages: u64,
 }
@@ -226,6 +228,7 @@ pub struct Site {
     crier: Crier,
     checker: Checker,
     read: u64,
+    started_at: Timestamp,
     now: Timestamp,
     ticked_at: Timestamp,
     swept_at: Timestamp,
@@ -256,6 +259,7 @@ impl Site {
             crier: Crier::default(),
             checker: Checker::new(),
             read: 0,
+            started_at: start,
             now: start,
             ticked_at: start,
             swept_at: start,
@@ -283,7 +287,7 @@ impl Site {
             let quiet = !rest.moving && waiting == 0 && self.shell.engine().cloud().next_at().is_none_or(|at| at > self.later(2 * 3600));
             if !quiet {
                 rested = 0;
-            } else if self.left().await? > 0 {
+            } else if !self.left().await?.is_empty() {
                 rested = 0;
             } else {
                 // Before it is called rest: has an event been lost?
@@ -300,8 +304,9 @@ impl Site {
         self.end().await
     }
 
-    async fn left(&self) -> Result<usize, String> {
-        Ok(self.shell.engine().store().outbox(None, 1000).await.map_err(|error| error.to_string())?.len())
+    async fn left(&self) -> Result<Vec<Action>, String> {
+        let left = self.shell.engine().store().outbox(None, 1000).await.map_err(|error| error.to_string())?;
+        Ok(left.into_iter().map(|(_, action)| action).collect())
     }
 
     fn later(&self, secs: i64) -> Timestamp {
@@ -314,8 +319,8 @@ impl Site {
         let due = store.next_due().await.map_err(|error| error.to_string())?;
         let minute = self.ticked_at.checked_add(SignedDuration::from_secs(60)).unwrap_or(Timestamp::MAX);
         let messages = held(&self.shell.queues().waiting).values().flatten().map(|message| message.visible_at).min();
-        let left = self.left().await? > 0;
-        let tick = due.map(|due| due.max(minute)).or(left.then_some(minute));
+        let left = !self.left().await?.is_empty();
+        let tick = due.map(|due| due.max(minute)).into_iter().chain(left.then_some(minute)).min();
         let next = [tick, messages, self.shell.engine().cloud().next_at(), Some(self.later(6 * 3600))].into_iter().flatten().min().unwrap_or(self.now);
         self.now = self.now.max(next);
         *held(&store.now) = self.now;
@@ -454,6 +459,7 @@ impl Site {
             refused: held(&self.shell.queues().refused).clone(),
             notices: held(&self.crier.0).len(),
             left: self.left().await?,
+            secs: self.now.duration_since(self.started_at).as_secs(),
             messages: self.messages,
         })
     }

@@ -24,7 +24,7 @@ fn promises_are_kept(ended: &Ended, seed: u64) {
     assert!(ended.checked > 0 && ended.messages > 0, "seed {seed} did nothing");
     assert_eq!(ended.doubled, 0, "seed {seed}");
     assert_eq!(ended.moving, None, "seed {seed}");
-    assert_eq!(ended.left, 0, "seed {seed}: actions are left in the outbox");
+    assert_eq!(ended.left, [], "seed {seed}: actions are left in the outbox after {} s", ended.secs);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_faultless_organization_is_patched_to_the_last_host() {
 
 #[test]
 fn functions_that_die_at_any_step_lose_nothing_and_send_nothing_twice() {
-    for seed in 1..=24 {
+    for seed in 1..=60 {
         let faults = if seed % 3 == 0 { Faults::heavy() } else { Faults::none() };
         let ended = run(Spec::generate(3, 2, 40, seed, faults), policy::read(None).unwrap(), seed, ROUGH, &[]);
         promises_are_kept(&ended, seed);

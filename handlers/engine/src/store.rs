@@ -75,9 +75,9 @@ pub struct Commit {
 
 /// DynamoDB's limit on actions in one TransactWriteItems (aws-facts 4).
 pub const ACTIONS_MAX: usize = 100;
-/// DynamoDB's limit on the bytes of one transaction, less what keys, attribute names and actions take: 4 KB for each of its
-/// places.
-pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024 - ACTIONS_MAX * 4096;
+/// DynamoDB's limit on the bytes of one transaction is 4 MB. This is 3 MB, since some servers count bytes as they travel (in
+/// base64), less what keys, attribute names and actions take: 4 KB for each of its places.
+pub const COMMIT_BYTES_MAX: usize = 3 * 1024 * 1024 - ACTIONS_MAX * 4096;
 /// DynamoDB's limit on one item, less what keys and attribute names take.
 pub const ITEM_BYTES_MAX: usize = 400 * 1024 - 4096;
 

@@ -1,7 +1,8 @@
 //! Tokens of approval links.
 
 use jiff::SignedDuration;
-use tidegate_aws::dynamo::{TokenError, TokenRecord, UsedToken, token_hash};
+use tidegate_aws::dynamo::{token_hash};
+use tidegate_engine::tokens::{TokenError, TokenRecord, UsedToken};
 use tidegate_events::event::{Subject, Word};
 
 use super::*;

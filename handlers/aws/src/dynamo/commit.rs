@@ -31,6 +31,14 @@ enum Part<'c> {
     Action,
 }
 
+/// One place of a transaction.
+struct Planned<'c> {
+    part: Part<'c>,
+    action: TransactWriteItem,
+    /// Bytes that it writes.
+    size: usize,
+}
+
 /// How one try ended that was not refused for good.
 enum Tried {
     Done,
@@ -126,12 +134,13 @@ impl DynamoStore {
     }
 
     async fn transact(&self, numbered: &Numbered<'_>) -> Result<Tried, StoreError> {
-        let (parts, actions, bytes) = self.parts(numbered)?;
+        let planned = self.plan(numbered)?;
+        let actions: Vec<TransactWriteItem> = planned.iter().map(|place| place.action.clone()).collect();
         let ask = || {
             let request = self.client().transact_write_items().set_transact_items(Some(actions.clone())).client_request_token(&numbered.token);
             request.return_consumed_capacity(ReturnConsumedCapacity::Total).send()
         };
-        let estimate = bytes.iter().map(|bytes| 2.0 * units::to_write(*bytes)).sum();
+        let estimate = planned.iter().map(|place| 2.0 * units::to_write(place.size)).sum();
         match patiently(self.table(), "TransactWriteItems", ask).await {
             Ok(answer) => {
                 self.meter().count("TransactWriteItems", Kind::Write, answer.consumed_capacity.as_deref().unwrap_or_default(), estimate);
@@ -141,7 +150,7 @@ impl DynamoStore {
                 TransactWriteItemsError::TransactionCanceledException(canceled) => {
                     self.meter().count("TransactWriteItems", Kind::Write, &[], estimate);
                     let reasons = canceled.cancellation_reasons();
-                    match self.judge(&parts, reasons)? {
+                    match self.judge(&planned, reasons)? {
                         Some(tried) => Ok(tried),
                         None => Err(StoreError::Failed(format!(
                             "TransactWriteItems on table `{}` was cancelled for no known reason: {}",
@@ -156,15 +165,11 @@ impl DynamoStore {
         }
     }
 
-    /// The transaction: what each of its places is, the places, and their sizes.
-    fn parts<'c>(&self, numbered: &Numbered<'c>) -> Result<(Vec<Part<'c>>, Vec<TransactWriteItem>, Vec<usize>), StoreError> {
+    /// The transaction, place by place.
+    fn plan<'c>(&self, numbered: &Numbered<'c>) -> Result<Vec<Planned<'c>>, StoreError> {
         let commit = numbered.commit;
-        let (mut parts, mut actions, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut add = |part, action: TransactWriteItem, size| {
-            parts.push(part);
-            actions.push(action);
-            sizes.push(size);
-        };
+        let mut planned = Vec::new();
+        let mut add = |part, action, size| planned.push(Planned { part, action, size });
         let broken = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Failed(error.to_string());
         for put in &commit.puts {
             let line = commit.lines.iter().find(|line| line.stream == put.key);
@@ -212,7 +217,7 @@ impl DynamoStore {
             let put = builder.expression_attribute_names("#pk", item::PK).build().map_err(broken)?;
             add(Part::Action, TransactWriteItem::builder().put(put).build(), size);
         }
-        Ok((parts, actions, sizes))
+        Ok(planned)
     }
 
     /// A counter's update. DynamoDB does not add in conditions, so the limit is moved instead; and the clock only goes on.
@@ -234,9 +239,9 @@ impl DynamoStore {
 
     /// What a cancelled transaction means, from the reasons in the order of its places: a lost race first, since nothing is to
     /// be tried again then.
-    fn judge(&self, parts: &[Part<'_>], reasons: &[CancellationReason]) -> Result<Option<Tried>, StoreError> {
+    fn judge(&self, planned: &[Planned<'_>], reasons: &[CancellationReason]) -> Result<Option<Tried>, StoreError> {
         let mut tried = None;
-        for (part, reason) in parts.iter().zip(reasons) {
+        for (Planned { part, .. }, reason) in planned.iter().zip(reasons) {
             let now = match (reason.code().unwrap_or("None"), part) {
                 ("None", _) => continue,
                 ("ConditionalCheckFailed", Part::Put(key) | Part::Unchanged(key) | Part::Line(key)) => return Err(StoreError::Conflict((*key).clone())),

@@ -30,6 +30,9 @@ const DAYS: &str = "days";
 /// A commit without a line that is later than what is written by less is not written down, in microseconds.
 const NEWEST_STEP: i64 = 1_000_000;
 
+/// A line's position and its bytes.
+type Line = (u64, Vec<u8>);
+
 /// What one handle knows of days and of the newest commit.
 #[derive(Default)]
 pub(super) struct Known {
@@ -75,15 +78,15 @@ pub(super) fn line_item(line: &NewLine, position: u64, at: i64) -> Item {
     item
 }
 
-fn line(mut item: Item) -> Result<(u64, Vec<u8>), StoreError> {
+fn line(mut item: Item) -> Result<Line, StoreError> {
     let position = number_of(&item, POS)?;
     clock::observe(position);
     Ok((position, item::take_bytes(&mut item, BYTES)?))
 }
 
 impl DynamoStore {
-    pub(super) async fn lines_of(&self, stream: &Key) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let read: fn(Item) -> Result<(u64, (u64, Vec<u8>)), StoreError> = |item| {
+    pub(super) async fn lines_of(&self, stream: &Key) -> Result<Vec<Line>, StoreError> {
+        let read: fn(Item) -> Result<(u64, Line), StoreError> = |item| {
             let seq = item::text_of(&item, item::SK)?.parse().map_err(|error| StoreError::Failed(format!("a line has no place: {error}")))?;
             Ok((seq, line(item)?))
         };
@@ -91,9 +94,9 @@ impl DynamoStore {
         Ok(self.merged(vec![span], usize::MAX, read).await?.into_iter().map(|(_, line)| line).collect())
     }
 
-    pub(super) async fn lines_after(&self, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    pub(super) async fn lines_after(&self, after: u64, limit: usize) -> Result<Vec<Line>, StoreError> {
         let first = day_of(after);
-        let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut found: Vec<Line> = Vec::new();
         // One more than asked for tells whether the last position is whole.
         let most = limit.saturating_add(usize::from(limit > 0));
         for day in self.days().await?.into_iter().filter(|day| *day >= first) {

