@@ -1,5 +1,8 @@
 //! The binary `bootstrap` of every function.
 
+// The runtime's services and the SDK's loaders nest their futures some 130 deep; 128 is the default.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
