@@ -8,11 +8,13 @@ fleet is alone in its account, so that it is a batch of its own. What `patch` is
 which calls AWS through a gallows: a proxy that counts its calls, and ends it (SIGKILL) when its call has come. Then the message comes
 again, to a new process, as SQS would have it.
 
-A batch's plan says which of its messages is killed at which call:
+A batch is in a pool, which says which of its messages is killed, and at which moment:
 
-* `send N`: the first Send, at call N;
-* `vain`, `lost`: the first Send just before SendCommand leaves, or when it has been answered (nobody hears the answer);
-  then the first (`search N`) or the second search (`again N`, with the resend where there is one) at call N;
+* `send`: the first Send, before its n-th call;
+* `done`: the first Send, after the n-th call that changes something, before its answer is handed on;
+* `vain`, `lost`: the first Send just before SendCommand leaves, or when it has been answered (nobody hears the answer); then the first
+  search, after its n-th call that changes something or looks for the command;
+* `again`: as `vain`, but the second search, with the resend that follows;
 * `late SECS`: the first Send when SendCommand is under way; it arrives SECS later, when its sender is long dead.
 """
 
@@ -20,6 +22,7 @@ import argparse
 import collections
 import http.client
 import http.server
+import itertools
 import json
 import os
 import pathlib
@@ -269,13 +272,17 @@ def read(body):
     return action, about["batch"] if isinstance(about, dict) else about
 
 
+def is_mark(call):
+    """Whether something has changed after it, or a command has been looked for. Between two reads nothing has."""
+    return call == "ListCommands" or not call.startswith(("BatchGet", "Get", "Query", "List", "Describe", "Select"))
+
+
 class Plans:
-    """Who is killed where. The calls of a message are counted out as they come: one batch after the other gets the next call,
-    until one has outlived its message; whoever is left over is for the calls of the searches."""
+    """Who is killed where. Moments are counted out as they come: one batch after the other gets the next one, until one has outlived
+    its message; then the next pool has its turn. Whoever is left over is for the searches."""
 
     def __init__(self, late_secs):
-        self.turns = {"send": [(number, how) for number in range(1, 200) for how in ("before", "after")]}
-        self.turns |= {pool: [(number, "before") for number in range(1, 200)] for pool in ("vain", "lost", "again")}
+        self.turns = {pool: iter(range(1, 1000)) for pool in ("send", "done", "vain", "lost", "again")}
         self.whole = {}
         self.late = list(late_secs)
         self.of, self.count = {}, collections.Counter()
@@ -286,8 +293,8 @@ class Plans:
         nth = self.count[kind, batch]
         if (kind, nth) == ("send install", 1):
             pool = self.of[batch] = self._pool()
-            if pool == "send":
-                return self._turn("send")
+            if pool in ("send", "done"):
+                return self._turn(pool)
             how = "after" if pool == "lost" else "under_way" if pool.startswith("late") else "before"
             return pool, False, lambda number, call: how if call == "SendCommand" else None
         pool = self.of.get(batch)
@@ -296,18 +303,22 @@ class Plans:
         return None, False, None
 
     def _pool(self):
-        if "send" not in self.whole:
-            return "send"
+        for pool in ("send", "done"):
+            if pool not in self.whole:
+                return pool
         if self.late:
             return f"late {self.late.pop(0)}"
-        pools = [self.of[batch] for batch in self.of]
-        return min(("vain", "lost", "again"), key=pools.count)
+        pools = list(self.of.values())
+        # The second search goes on to a resend: it has twice as many moments.
+        return min(("vain", "lost", "again"), key=lambda pool: pools.count(pool) / (2 if pool == "again" else 1))
 
     def _turn(self, pool):
         if pool in self.whole:
             return None, False, None
-        number, how = self.turns[pool].pop(0)
-        return pool, True, lambda now, call: how if now == number else None
+        turn, marks = next(self.turns[pool]), itertools.count(1)
+        if pool == "send":
+            return pool, True, lambda number, call: "before" if number == turn else None
+        return pool, True, lambda number, call: "after" if is_mark(call) and next(marks) == turn else None
 
     def outlived(self, pool, calls):
         self.whole[pool] = calls
