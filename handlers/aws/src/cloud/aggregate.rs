@@ -76,7 +76,8 @@ fn is_open(tree: &Tree, account: AccountId) -> bool {
 async fn count(inner: &Inner, aggregator: &str, tree: &Tree, tag_key: Option<&str>) -> Result<Inventory, Failure> {
     let mut inventory = Inventory { ous: tree.accounts.iter().map(|(account, listed)| (*account, listed.ous.clone())).collect(), ..Inventory::default() };
     let counts = format!("SELECT accountId, awsRegion, COUNT(*) WHERE resourceType = '{COUNTED}' GROUP BY accountId, awsRegion");
-    for row in select(inner, aggregator, &counts, GROUPS).await? {
+    // Without a limit a page has 500 groups; no limit above 100 can be asked for.
+    for row in select(inner, aggregator, &counts, None).await? {
         let (account, region) = place(&row)?;
         let nodes = row.get("COUNT(*)").and_then(number).ok_or_else(|| Failure::unreadable(SELECT, "a row without a count"))?;
         if is_open(tree, account) {
