@@ -23,8 +23,6 @@ const DETAILS: &str = "config:GetAggregateComplianceDetailsByConfigRule";
 
 /// Lines of a page of details, and of a list of resources.
 const PAGE: i32 = 100;
-/// A query that groups is given no limit: AWS takes at most 100 there and gives 500 by itself (aws-facts 4).
-const GROUPS: Option<i32> = None;
 /// Rules of a page.
 const WHICH_PAGE: i32 = 1000;
 /// What is counted: every managed node, hybrid ones too.
