@@ -71,7 +71,7 @@ class Run:
                 if place.startswith("target/") and "body" in item:
                     body = item["body"].get("S") or item["body"]["B"].decode()
                     target = json.loads(body)
-                    found[item["sk"]["S"].removeprefix("target/")] = target
+                    found[item["sk"]["S"].removeprefix("target/")] = target["target"]
         return found
 
     # What moves.

@@ -183,7 +183,25 @@ impl Cloud for AwsCloud {
     }
 }
 
-/// AWS's time as ours; `None` outside of what either can hold.
+/// AWS's time as ours; `None` outside of what either can hold. To the millisecond, as AWS states it: on this wire a time is a
+/// floating-point number of seconds, and what its last bits say would make one fact two.
 fn timestamp(at: &DateTime) -> Option<Timestamp> {
-    Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()
+    let nanos = i64::from(at.subsec_nanos());
+    let millis = at.secs().checked_mul(1_000)?.checked_add((nanos + 500_000) / 1_000_000)?;
+    Timestamp::from_millisecond(millis).ok()
+}
+
+#[cfg(test)]
+mod time_tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_same_whichever_way_it_came() {
+        let told: Timestamp = "2026-11-22T04:05:27.187Z".parse().unwrap();
+        for nanos in [187_000_036, 186_999_999, 187_000_000] {
+            assert_eq!(timestamp(&DateTime::from_secs_and_nanos(told.as_second(), nanos)), Some(told));
+        }
+        assert_eq!(timestamp(&DateTime::from_secs_and_nanos(-1, 999_999_999)), Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(timestamp(&DateTime::from_secs(i64::MAX)), None);
+    }
 }
