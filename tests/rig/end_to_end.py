@@ -190,6 +190,9 @@ class Run:
         return len(bodies)
 
     def is_over(self, reachable):
+        # The last word of a campaign is that it has ended: proven to the last wave, and watched.
+        if not any(message["attributes"].get("kind") == "campaign_ended" for message in self.notices["operators"]):
+            return False
         hosts, standings = self.ask_world("hosts"), self.standings()
         return all(hosts[key]["patched"] and standings.get(key, {}).get("standing", {}).get("state") == "compliant" for key in reachable)
 
