@@ -13,6 +13,22 @@ const SPOKES: [&str; 2] = ["111122223333", "222233334444"];
 const WITHOUT_ROLE: &str = "333344445555";
 const SUSPENDED: &str = "444455556666";
 
+/// Systems Manager of the second spoke slows the functions down, between the SDK and the server: by instance, since every account
+/// has the same address.
+const THROTTLED: &str = r#"
+rules:
+- service: ssm
+  operation: SendCommand
+  body: "contains(InstanceIds, 'i-00000000000000020') || contains(InstanceIds, 'i-00000000000000021') || contains(InstanceIds, 'i-00000000000000030')"
+  times: 4
+  error: {code: ThrottlingException, message: Rate exceeded}
+- service: ssm
+  operation: DescribeInstancePatchStates
+  body: "contains(InstanceIds, 'i-00000000000000020') || contains(InstanceIds, 'i-00000000000000031')"
+  times: 3
+  error: {code: ThrottlingException, message: Rate exceeded}
+"#;
+
 fn instance(account: &str, region: &str, number: usize) -> Value {
     json!({ "account": account, "region": region, "instance": format!("i-{number:017x}"), "platform": "Linux", "missing": 3 })
 }
@@ -30,6 +46,17 @@ fn fleet() -> Value {
     json!({ "schema": "tidegate.fleet/1", "accounts": accounts, "instances": instances })
 }
 
+/// What a server says at a path.
+fn read(endpoint: &str, path: &str) -> String {
+    use std::io::{Read, Write};
+    let host = endpoint.trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
 fn list<'a>(report: &'a Value, pointer: &str) -> Vec<&'a Value> {
     report.pointer(pointer).and_then(Value::as_array).map(|list| list.iter().collect()).unwrap_or_default()
 }
@@ -45,11 +72,20 @@ fn deployed_it_patches_what_it_may_and_says_why_it_left_the_rest() {
     let clock = Clock::new(folder.path()).unwrap();
     let hub = rig::ministack(Ministack { auth: true, env: clock.env() }).unwrap();
     let world = rig::world(&fleet(), &hub, &["--tempo", "10"], &clock.env()).unwrap();
-    let arguments =
-        ["--endpoint", &hub.endpoint, "--world", &world.endpoint, "--zip", &zip.display().to_string(), "--clock", &clock.file().display().to_string()];
+    let between = rig::microburst(&world.endpoint, THROTTLED).unwrap();
+    let ssm = format!("AWS_ENDPOINT_URL_SSM={}", between.endpoint);
+    let (zip, clock_file) = (zip.display().to_string(), clock.file().display().to_string());
+    let arguments = ["--endpoint", &hub.endpoint, "--world", &world.endpoint, "--zip", &zip, "--clock", &clock_file, "--set", &ssm];
     let report = rig::drive("end_to_end.py", &arguments, &clock.env()).unwrap();
     // Kept for whoever looks into a failure.
     std::fs::write(rig::folder().unwrap().join("end_to_end.json"), format!("{report:#}")).unwrap();
+
+    // The second spoke was slowed down for real, and it cost time, not order and not a second install.
+    let faults = read(&between.endpoint, "/_microburst/metrics");
+    for operation in ["SendCommand", "DescribeInstancePatchStates"] {
+        let struck = faults.lines().any(|line| line.starts_with("microburst_faults_total") && line.contains(operation) && !line.ends_with(" 0"));
+        assert!(struck, "{operation} was never throttled: {faults}");
+    }
 
     assert_eq!(report["over"], true, "errors {}, trouble {}, standings {}", report["errors"], report["trouble"], report["standings"]);
     assert_eq!(report["errors"], json!({}), "a function said ERROR or ran out of time");
