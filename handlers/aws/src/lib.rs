@@ -3,7 +3,10 @@
 
 pub mod clients;
 pub mod cloud;
+pub mod console;
 pub mod dynamo;
+pub mod environment;
 pub mod queue;
 pub mod random;
+pub mod refused;
 pub mod secret;
