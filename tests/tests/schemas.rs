@@ -19,6 +19,8 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("verify", schema_for!(cmd::verify::Verification)),
         ("policy", schema_for!(cmd::policy::PolicyReport)),
         ("decision", schema_for!(cmd::approve::Decision)),
+        ("refused", schema_for!(cmd::refused::RefusedList)),
+        ("replay", schema_for!(cmd::refused::Replay)),
         ("events", schema_for!(cmd::serve::EventsAnswer)),
     ]
 }

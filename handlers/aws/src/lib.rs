@@ -3,8 +3,11 @@
 
 pub mod clients;
 pub mod cloud;
+pub mod console;
 pub mod dynamo;
+pub mod environment;
 pub mod queue;
 pub mod random;
+pub mod refused;
 pub mod secret;
 pub mod trust;

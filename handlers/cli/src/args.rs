@@ -45,6 +45,8 @@ pub enum Command {
     Reject(ApproveArgs),
     /// Let a halted lane go on.
     Resume(ResumeArgs),
+    /// Look at records that were refused on AWS, and replay them.
+    Refused(RefusedArgs),
     /// Check that a journal is intact.
     Verify(VerifyArgs),
     /// Check a policy, or have it explained.
@@ -146,7 +148,7 @@ pub struct SimulateArgs {
 /// `serve`
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Where to remember. The simulated organization is kept beside it, in `FILE.world`.
+    /// Where to remember. A simulated organization is kept beside it, in `FILE.world`.
     #[arg(long)]
     pub store: PathBuf,
     /// Where to listen.
@@ -161,8 +163,8 @@ pub struct ServeArgs {
     /// Seconds of virtual time for each second of real time, to try things out.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub speed: u32,
-    /// Act on AWS instead of on a simulated organization.
-    #[arg(long, value_parser = ["aws"])]
+    /// Act on AWS instead of on a simulated organization: settings come from the environment variables that the functions read.
+    #[arg(long, value_parser = ["aws"], conflicts_with_all = ["fleet", "speed"])]
     pub cloud: Option<String>,
 }
 
@@ -201,6 +203,9 @@ pub struct ApproveArgs {
     /// Who decides; without it the user of this machine (USER).
     #[arg(long = "as", value_name = "NAME")]
     pub by: Option<String>,
+    /// The URL of the console on AWS, instead of a store: who decides is the caller's AWS identity.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["by", "store"])]
+    pub console: Option<String>,
     /// Why; required for a no.
     #[arg(long, default_value = "")]
     pub comment: String,
@@ -229,6 +234,46 @@ pub struct ResumeArgs {
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `refused`
+#[derive(Debug, Args)]
+pub struct RefusedArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub what: RefusedCommand,
+}
+
+/// What to do with refused records.
+#[derive(Debug, Subcommand)]
+pub enum RefusedCommand {
+    /// Show each with its reason; nothing is taken out of the queue.
+    List {
+        /// The URL of the queue of refused records.
+        #[arg(long, value_name = "URL")]
+        queue: String,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send them to the queue that they came from, and take them out of this one.
+    Replay {
+        /// The URL of the queue of refused records.
+        #[arg(long, value_name = "URL")]
+        queue: String,
+        /// The URL of the queue that gets them.
+        #[arg(long, value_name = "URL")]
+        to: String,
+        /// Only those whose reason has this text in it.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason_contains: String,
+        /// Do it; without this, only say what would be done.
+        #[arg(long)]
+        yes: bool,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `verify`

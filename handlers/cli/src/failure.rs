@@ -40,6 +40,14 @@ impl Failure {
         Self::Usage(text)
     }
 
+    /// This build can't do that: it was made without AWS.
+    #[cfg(not(feature = "aws"))]
+    pub fn without_aws(what: &str) -> Self {
+        Self::Usage(format!(
+            "`{what}` needs AWS, and this build has none: use one made by `cargo install --path handlers/cli --features aws` or `cargo run --features aws`"
+        ))
+    }
+
     /// A file can't be read or written.
     pub fn file(path: &Path, doing: &str, error: &std::io::Error) -> Self {
         Self::Usage(format!("`{}` can't be {doing}: {error}", path.display()))

@@ -56,6 +56,7 @@ pub fn run(command: Command) -> Result<u8, Failure> {
             Command::Approve(args) => cmd::approve::run(&args, tidegate_events::event::Word::Approve).await,
             Command::Reject(args) => cmd::approve::run(&args, tidegate_events::event::Word::Reject).await,
             Command::Resume(args) => cmd::approve::resume(&args).await,
+            Command::Refused(args) => cmd::refused::run(&args).await,
             Command::Verify(args) => cmd::verify::run(&args),
             Command::Policy(args) => cmd::policy::run(&args),
             Command::Fleet(args) => cmd::fleet::run(&args),

@@ -2,6 +2,7 @@
 //! comes back through the first. Decisions are made in `tidegate-rules`; here they are loaded, committed and carried out.
 
 pub mod commit;
+pub mod door;
 pub mod error;
 pub mod handle;
 pub mod perform;

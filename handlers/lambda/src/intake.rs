@@ -11,28 +11,7 @@ use crate::log::Metrics;
 use crate::post::{Bin, Refused};
 use crate::shell::{Fresh, Post, Shell};
 
-/// Who may say what on which queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
-    /// EventBridge delivers here: what AWS's services say of accounts, and nothing else.
-    Events,
-    /// Our own functions and schedules deliver here.
-    Work,
-}
-
-impl Door {
-    /// Why this event is not taken at this door.
-    fn refuses(self, event: &Event) -> Option<&'static str> {
-        let is_a_persons = matches!(event, Event::Approval(_) | Event::Cord { .. } | Event::LaneResumed { .. });
-        let is_ours = matches!(event, Event::Nudge(_) | Event::Answer(_) | Event::Tick { .. });
-        match self {
-            // Whoever may put events on a bus is not thereby an approver.
-            Self::Events if is_a_persons => Some("a person's decision does not come by EventBridge: use the console, or the command line with an AWS identity"),
-            Self::Events if is_ours => Some("ticks and nudges do not come by this queue: put them on the work queue"),
-            _ => None,
-        }
-    }
-}
+pub use tidegate_engine::door::Door;
 
 /// What came of a record that is not a task of ours: its ticks, which the caller has to act on.
 #[derive(Debug, Default, PartialEq, Eq)]

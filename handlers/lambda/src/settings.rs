@@ -1,8 +1,7 @@
 //! What a function is told by its environment. Read once, at the start; everything that is wrong is said together, so that a
 //! deployment is mended in one go.
 
-use std::fmt;
-
+use tidegate_aws::environment::{EnvironmentError, Reader};
 use tidegate_aws::secret::Secret;
 use tidegate_rules::policy::{self, Policy};
 
@@ -97,49 +96,7 @@ pub struct Settings {
 }
 
 /// Everything that is wrong with the environment.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub struct SettingsError(pub Vec<String>);
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} wrong setting(s): {}", self.0.len(), self.0.join("; "))
-    }
-}
-
-struct Reader<'a> {
-    get: &'a dyn Fn(&str) -> Option<String>,
-    faults: Vec<String>,
-}
-
-impl Reader<'_> {
-    fn maybe(&self, name: &str) -> Option<String> {
-        (self.get)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-    }
-
-    fn needed(&mut self, name: &str, what: &str) -> String {
-        self.maybe(name).unwrap_or_else(|| {
-            self.faults.push(format!("`{name}` is not set: expected {what}"));
-            String::new()
-        })
-    }
-
-    fn url(&mut self, name: &str, what: &str) -> String {
-        let value = self.needed(name, what);
-        if !value.is_empty() && !value.starts_with("https://") && !value.starts_with("http://") {
-            self.faults.push(format!("`{name}` is `{value}`: expected {what}"));
-        }
-        value
-    }
-
-    fn matched(&mut self, name: &str, value: Option<String>, what: &str, is_right: impl Fn(&str) -> bool) -> Option<String> {
-        if let Some(value) = &value
-            && !is_right(value)
-        {
-            self.faults.push(format!("`{name}` is `{value}`: expected {what}"));
-        }
-        value
-    }
-}
+pub type SettingsError = EnvironmentError;
 
 impl Settings {
     /// Reads the settings of a function. `get` looks up an environment variable; `read_file` reads a policy file of the zip.
@@ -147,7 +104,7 @@ impl Settings {
     /// # Errors
     /// Everything that is missing or wrong, at once. Values of secrets are never in it.
     pub fn read(function: Function, get: &dyn Fn(&str) -> Option<String>, read_file: &dyn Fn(&str) -> Result<String, String>) -> Result<Self, SettingsError> {
-        let mut reader = Reader { get, faults: Vec::new() };
+        let mut reader = Reader::new(get);
         let table = reader.needed("TIDEGATE_TABLE", "the name of the DynamoDB table");
         let queues = Queues {
             work: reader.url("TIDEGATE_QUEUE_WORK", "the URL of the work queue"),
@@ -161,23 +118,13 @@ impl Settings {
         };
         let policy = read_policy(&mut reader, read_file);
         let enters_spokes = matches!(function, Function::Patch | Function::Reevaluate);
-        let external_id = reader.maybe("TIDEGATE_EXTERNAL_ID");
-        if let Some(id) = &external_id
-            && (!enters_spokes || !(2..=1224).contains(&id.len()))
-        {
-            // The value is a secret: only its length may be said.
-            let why = if enters_spokes {
-                format!("is {} characters long: expected 2 to 1224", id.len())
-            } else {
-                format!("is set on `{}`, which enters no spoke: take it away there", function.name())
-            };
-            reader.faults.push(format!("`TIDEGATE_EXTERNAL_ID` {why}"));
+        let external_id = reader.external_id();
+        if external_id.is_some() && !enters_spokes {
+            // The value is a secret: it is never said.
+            reader.fault(format!("`TIDEGATE_EXTERNAL_ID` is set on `{}`, which enters no spoke: take it away there", function.name()));
         }
-        let role = reader.maybe("TIDEGATE_SPOKE_ROLE");
-        let is_role = |role: &str| role.len() <= 64 && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b));
-        let spoke_role = reader.matched("TIDEGATE_SPOKE_ROLE", role, "the name of a role, not its ARN", is_role).unwrap_or_else(|| "PatchExecRole".into());
-        let topic = reader.maybe("TIDEGATE_TOPIC");
-        let topic = reader.matched("TIDEGATE_TOPIC", topic, "the ARN of an SNS topic", |arn| arn.starts_with("arn:") && arn.split(':').nth(2) == Some("sns"));
+        let spoke_role = reader.spoke_role();
+        let topic = reader.topic();
         let console_url = reader.maybe("TIDEGATE_CONSOLE_URL");
         let console_url =
             reader.matched("TIDEGATE_CONSOLE_URL", console_url, "the URL of the console", |url| url.starts_with("https://") || url.starts_with("http://"));
@@ -186,26 +133,20 @@ impl Settings {
         } else {
             reader.maybe("TIDEGATE_BUCKET")
         };
-        let sweep = reader.maybe("TIDEGATE_SWEEP_SECS");
-        let sweep = reader.matched("TIDEGATE_SWEEP_SECS", sweep, "seconds, a multiple of 60 up to 86400, or 0 for never", |secs| {
-            secs.parse::<u32>().is_ok_and(|secs| secs % 60 == 0 && secs <= 86_400)
-        });
+        let sweep_secs = reader.sweep_secs();
         let settings = Self {
             function,
             table,
             queues,
             spoke_role,
-            external_id: external_id.map(Secret::new),
+            external_id,
             aggregator: reader.maybe("TIDEGATE_AGGREGATOR"),
             topic,
             console_url: console_url.map(|url| url.trim_end_matches('/').to_owned()),
             bucket,
-            sweep_secs: sweep.and_then(|secs| secs.parse().ok()).unwrap_or(900),
-            partition: reader.maybe("TIDEGATE_PARTITION").unwrap_or_else(|| "aws".into()),
-            policy: match policy {
-                Some(policy) if reader.faults.is_empty() => policy,
-                _ => return Err(SettingsError(reader.faults)),
-            },
+            sweep_secs,
+            partition: reader.partition(),
+            policy: reader.done(policy)?,
         };
         Ok(settings)
     }
@@ -219,7 +160,7 @@ fn read_policy(reader: &mut Reader<'_>, read_file: &dyn Fn(&str) -> Result<Strin
         None => read_file(&name),
     };
     let read = text.and_then(|text| policy::parse(&text, &name).map_err(|errors| errors.to_string()));
-    read.map_err(|why| reader.faults.push(format!("`TIDEGATE_POLICY` is `{name}`: {why}"))).ok()
+    read.map_err(|why| reader.fault(format!("`TIDEGATE_POLICY` is `{name}`: {why}"))).ok()
 }
 
 #[cfg(test)]
@@ -256,7 +197,7 @@ mod tests {
             "TIDEGATE_EXTERNAL_ID" => Some("x".into()),
             _ => None,
         };
-        let SettingsError(faults) = Settings::read(Function::Patch, &get, &no_file).unwrap_err();
+        let EnvironmentError(faults) = Settings::read(Function::Patch, &get, &no_file).unwrap_err();
         for name in [
             "TIDEGATE_TABLE",
             "TIDEGATE_QUEUE_WORK",

@@ -1,7 +1,7 @@
 //! `tidegate approve`, `reject` and `resume`: a person's word, written into the store. Whoever serves the store goes on.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tidegate_engine::Engine;
 use tidegate_engine::store::Store;
 use tidegate_events::event::{Approval, Event, Subject, Word};
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::screen;
 
 /// What these commands print with `--json`.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Decision {
     /// `tidegate.decision/1`
     pub schema: String,
@@ -41,10 +41,16 @@ pub struct Decision {
 /// When the id or the store can't be used, or (exit 1) the word was refused.
 pub async fn run(args: &ApproveArgs, word: Word) -> Result<u8, Failure> {
     let subject = Subject::parse(&args.id).map_err(|error| Failure::Usage(error.to_string()))?;
-    let by = person(args.by.as_deref())?;
     if word == Word::Reject && args.comment.trim().is_empty() {
         return Err(Failure::Usage("a no needs a reason: give it with `--comment`".into()));
     }
+    if let Some(url) = &args.console {
+        #[cfg(feature = "aws")]
+        return crate::cmd::console::decide(url, args, &subject, word).await;
+        #[cfg(not(feature = "aws"))]
+        return Err(Failure::without_aws(&format!("--console {url}")));
+    }
+    let by = person(args.by.as_deref())?;
     let store = status::open_store(&args.store)?;
     let fold = status::load(&store, &[Key::campaign(subject.campaign()).as_str()]).await?;
     let Some(State::Campaign(campaign)) = fold.items.get(&Key::campaign(subject.campaign())) else {
@@ -60,7 +66,7 @@ pub async fn run(args: &ApproveArgs, word: Word) -> Result<u8, Failure> {
     let policy = pinned_policy(&store, campaign.policy).await?;
     let outcome = decide(store, policy, Event::Approval(approval), at).await?;
     let name = if word == Word::Approve { "approve" } else { "reject" };
-    answer(&subject.to_string(), name, &by, Some(digest), &outcome, args.json)
+    answer(decision(&subject.to_string(), name, &by, Some(digest), &outcome), args.json)
 }
 
 /// Resumes a halted lane.
@@ -74,7 +80,7 @@ pub async fn resume(args: &ResumeArgs) -> Result<u8, Failure> {
     let at = now(&store).await?;
     let event = Event::LaneResumed { lane, by: by.clone(), comment: args.comment.clone() };
     let outcome = decide(store, policy::read(None)?, event, at).await?;
-    answer(&args.lane, "resume", &by, None, &outcome, args.json)
+    answer(decision(&args.lane, "resume", &by, None, &outcome), args.json)
 }
 
 /// Decides in this process; what is asked lies in the outbox for whoever serves the store.
@@ -93,25 +99,34 @@ async fn pinned_policy(store: &impl Store, digest: Digest) -> Result<Policy, Fai
     }
 }
 
-fn answer(subject: &str, word: &str, by: &PersonId, digest: Option<Digest>, outcome: &Outcome, json: bool) -> Result<u8, Failure> {
-    let done = matches!(outcome, Outcome::Accepted | Outcome::Duplicate);
+fn decision(subject: &str, word: &str, by: &PersonId, digest: Option<Digest>, outcome: &Outcome) -> Decision {
+    Decision {
+        schema: "tidegate.decision/1".into(),
+        subject: subject.into(),
+        word: word.into(),
+        by: by.to_string(),
+        outcome: outcome.name().into(),
+        reason: outcome.why().map(str::to_owned),
+        digest: digest.map(|digest| digest.to_string()),
+    }
+}
+
+/// Says what came of it.
+///
+/// # Errors
+/// Where it was not taken (exit 1).
+pub(crate) fn answer(decision: Decision, json: bool) -> Result<u8, Failure> {
+    let done = matches!(decision.outcome.as_str(), "accepted" | "duplicate");
     if json {
-        screen::print_json(&Decision {
-            schema: "tidegate.decision/1".into(),
-            subject: subject.into(),
-            word: word.into(),
-            by: by.to_string(),
-            outcome: outcome.name().into(),
-            reason: outcome.why().map(str::to_owned),
-            digest: digest.map(|digest| digest.to_string()),
-        })?;
+        screen::print_json(&decision)?;
         return Ok(u8::from(!done));
     }
+    let Decision { subject, word, by, outcome, reason, digest, .. } = decision;
     if !done {
-        return Err(Failure::Person(format!("{word} of `{subject}` was not taken: {}", outcome.why().unwrap_or_default())));
+        return Err(Failure::Person(format!("{word} of `{subject}` was not taken: {}", reason.unwrap_or_default())));
     }
-    let again = if *outcome == Outcome::Duplicate { " (known already)" } else { "" };
-    let digest = digest.map(|digest| format!(", digest {}", digest.short())).unwrap_or_default();
+    let again = if outcome == "duplicate" { " (known already)" } else { "" };
+    let digest = digest.map(|digest| format!(", digest {}", digest.chars().take(12).collect::<String>())).unwrap_or_default();
     screen::print(&format!("{word}: `{subject}` by {by}{digest}{again}\n"))?;
     Ok(0)
 }
@@ -131,7 +146,7 @@ fn person(given: Option<&str>) -> Result<PersonId, Failure> {
 }
 
 /// The digest that is meant: the whole of it, or its first twelve digits or more as `status` prints them.
-fn digest(given: Option<&str>, asked: &Digest) -> Result<Digest, Failure> {
+pub(crate) fn digest(given: Option<&str>, asked: &Digest) -> Result<Digest, Failure> {
     match given {
         None => Ok(*asked),
         Some(text) if text.len() >= 12 && asked.to_string().starts_with(text) => Ok(*asked),

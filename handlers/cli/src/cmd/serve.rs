@@ -2,6 +2,7 @@
 //! `tidegate approve`. Killed at any moment, it goes on where it was.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,20 +14,22 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use tidegate_engine::Engine;
+use tidegate_embedded::EmbeddedStore;
+use tidegate_engine::ports::Cloud;
 use tidegate_engine::store::Store;
+use tidegate_engine::{Engine, EngineError};
 use tidegate_events::event::Event;
 use tidegate_events::fact::Compliance;
 use tidegate_events::id::TargetKey;
 use tidegate_events::wire::{self, Parsed, Read};
 use tidegate_rules::Key;
 use tidegate_rules::decide::Outcome;
-use tidegate_world::Spec;
+use tidegate_world::{Spec, World};
+use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use crate::args::ServeArgs;
 use crate::cmd::{policy, replay, status};
-use crate::drive::EmbeddedEngine;
 use crate::failure::Failure;
 use crate::screen;
 use crate::summary::EventCounts;
@@ -61,25 +64,57 @@ pub struct EventAnswer {
     pub reason: Option<String>,
 }
 
-/// Engine time: real time, or faster, from where the store left off.
-struct Clock {
-    from: Timestamp,
-    since: Instant,
-    speed: u32,
+/// Engine time.
+pub(crate) enum Clock {
+    /// The machine's, but never before what is stored: it may have been set back.
+    Wall {
+        /// What is stored.
+        not_before: Timestamp,
+    },
+    /// From where the store left off; faster, to try things out.
+    Running {
+        /// Where the store left off.
+        from: Timestamp,
+        /// When this began.
+        since: Instant,
+        /// Seconds for each real one.
+        speed: u32,
+    },
 }
 
 impl Clock {
-    fn now(&self) -> Timestamp {
-        let passed = SignedDuration::try_from(self.since.elapsed()).unwrap_or(SignedDuration::MAX);
-        self.from.checked_add(passed.saturating_mul(i32::try_from(self.speed).unwrap_or(i32::MAX))).unwrap_or(Timestamp::MAX)
+    pub(crate) fn now(&self) -> Timestamp {
+        match self {
+            Self::Wall { not_before } => Timestamp::now().max(*not_before),
+            Self::Running { from, since, speed } => {
+                let passed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
+                from.checked_add(passed.saturating_mul(i32::try_from(*speed).unwrap_or(i32::MAX))).unwrap_or(Timestamp::MAX)
+            }
+        }
     }
 }
 
-struct Service {
-    engine: EmbeddedEngine,
-    clock: Clock,
-    /// One thing at a time: requests and ticks take turns.
-    turn: Mutex<()>,
+/// An engine on this machine, over whichever cloud.
+pub(crate) struct Service<C> {
+    pub(crate) engine: Engine<EmbeddedStore, C>,
+    pub(crate) clock: Clock,
+    /// One thing at a time: whatever decides takes turns.
+    pub(crate) turn: Mutex<()>,
+}
+
+impl<C: Cloud> Service<C> {
+    pub(crate) fn new(engine: Engine<EmbeddedStore, C>, clock: Clock) -> Self {
+        Self { engine, clock, turn: Mutex::new(()) }
+    }
+
+    /// Takes a piece of a body.
+    pub(crate) async fn take(&self, read: Read, now: Timestamp) -> Result<Outcome, EngineError> {
+        match read.parsed {
+            Parsed::Rejected { why } => Ok(Outcome::Rejected { why }),
+            Parsed::Ignored { why } => Ok(Outcome::Ignored { why }),
+            Parsed::Event { event, .. } => Ok(self.engine.take(&event, now).await?.outcome),
+        }
+    }
 }
 
 /// Runs it until it is stopped.
@@ -88,7 +123,10 @@ struct Service {
 /// When store, policy, fleet or address can't be used, or the store fails while it runs.
 pub async fn run(args: &ServeArgs) -> Result<u8, Failure> {
     if args.cloud.is_some() {
-        return Err(Failure::Usage("`--cloud aws` comes with a later version; until then `tidegate serve` runs on a simulated organization".into()));
+        #[cfg(feature = "aws")]
+        return crate::cmd::serve_aws::run(args).await;
+        #[cfg(not(feature = "aws"))]
+        return Err(Failure::without_aws("--cloud aws"));
     }
     let policy = policy::read(args.policy.as_deref())?;
     let spec = match &args.fleet {
@@ -98,29 +136,40 @@ pub async fn run(args: &ServeArgs) -> Result<u8, Failure> {
     let (store, world) = replay::open(Some(&args.store), spec, Timestamp::now())?;
     let newest = store.newest().await.map_err(|error| Failure::machine("the store can't be read", &error))?;
     let from = newest.into_iter().chain([Timestamp::now(), world.now()]).max().unwrap_or_default();
-    let clock = Clock { from, since: Instant::now(), speed: args.speed };
-    let service = Arc::new(Service { engine: Engine::new(store, world, policy), clock, turn: Mutex::new(()) });
-    let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|error| Failure::machine(format!("can't listen on `{}`", args.listen), &error))?;
-    let address = listener.local_addr().map_err(|error| Failure::machine("the address is not known", &error))?;
-    if !address.ip().is_loopback() {
-        screen::warn(&format!("`{address}` is reachable from other machines, and nothing here asks who sends: keep it behind something that does"));
-    }
-    screen::tell(&format!("listening on http://{address}"));
-    let router = Router::new()
-        .route("/v1/events", post(take_events))
-        .route("/v1/status", get(show_status))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(service.clone());
+    let clock = Clock::Running { from, since: Instant::now(), speed: args.speed };
+    let service = Arc::new(Service::new(Engine::new(store, world, policy), clock));
+    let listener = listen(args.listen).await?;
+    let router = routes().route("/v1/events", post(take_events)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(service.clone());
     tokio::select! {
-        served = async { axum::serve(listener, router).await } => served.map(|()| 0).map_err(|error| Failure::machine("the service stopped", &error)),
+        served = answer_on(listener, router) => served,
         ticked = tick(&service) => ticked,
         stopped = stop_signal() => stopped,
     }
 }
 
+/// Listens, says where, and warns where others can reach it.
+pub(crate) async fn listen(on: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(on).await.map_err(|error| Failure::machine(format!("can't listen on `{on}`"), &error))?;
+    let address = listener.local_addr().map_err(|error| Failure::machine("the address is not known", &error))?;
+    if !address.ip().is_loopback() {
+        screen::warn(&format!("`{address}` is reachable from other machines, and nothing here asks who sends: keep it behind something that does"));
+    }
+    screen::tell(&format!("listening on http://{address}"));
+    Ok(listener)
+}
+
+/// What can be asked over any cloud.
+pub(crate) fn routes<C: Cloud + 'static>() -> Router<Arc<Service<C>>> {
+    Router::new().route("/v1/status", get(show_status::<C>)).route("/healthz", get(|| async { "ok\n" }))
+}
+
+/// Answers requests until it can't.
+pub(crate) async fn answer_on(listener: TcpListener, router: Router) -> Result<u8, Failure> {
+    axum::serve(listener, router).await.map(|()| 0).map_err(|error| Failure::machine("the service stopped", &error))
+}
+
 /// Time passes: what the simulated organization sends is taken in, and what is due is looked at.
-async fn tick(service: &Service) -> Result<u8, Failure> {
+async fn tick(service: &Service<World>) -> Result<u8, Failure> {
     let mut swept_at = service.clock.now();
     loop {
         {
@@ -133,7 +182,7 @@ async fn tick(service: &Service) -> Result<u8, Failure> {
                 let before = service.engine.cloud().now();
                 for delivery in service.engine.cloud().advance(at) {
                     for read in wire::read(&delivery.bytes) {
-                        take_one(service, read, at).await?;
+                        service.take(read, at).await?;
                     }
                 }
                 service.engine.tick(at).await?;
@@ -157,15 +206,7 @@ async fn tick(service: &Service) -> Result<u8, Failure> {
     }
 }
 
-async fn take_one(service: &Service, read: Read, now: Timestamp) -> Result<Outcome, Failure> {
-    match read.parsed {
-        Parsed::Rejected { why } => Ok(Outcome::Rejected { why }),
-        Parsed::Ignored { why } => Ok(Outcome::Ignored { why }),
-        Parsed::Event { event, .. } => Ok(service.engine.take(&event, now).await?.outcome),
-    }
-}
-
-async fn take_events(State(service): State<Arc<Service>>, body: Bytes) -> Response {
+async fn take_events(State(service): State<Arc<Service<World>>>, body: Bytes) -> Response {
     let _turn = service.turn.lock().await;
     match answer(&service, &body).await {
         Ok(answer) => json(StatusCode::OK, &answer),
@@ -177,7 +218,7 @@ async fn take_events(State(service): State<Arc<Service>>, body: Bytes) -> Respon
     }
 }
 
-async fn answer(service: &Service, body: &[u8]) -> Result<EventsAnswer, Failure> {
+async fn answer(service: &Service<World>, body: &[u8]) -> Result<EventsAnswer, Failure> {
     let reads = wire::read(body);
     learn(service, &reads)?;
     let mut events = EventCounts::default();
@@ -185,7 +226,7 @@ async fn answer(service: &Service, body: &[u8]) -> Result<EventsAnswer, Failure>
     for read in reads {
         let index = read.index;
         let now = service.clock.now().max(service.engine.cloud().now());
-        let outcome = take_one(service, read, now).await?;
+        let outcome = service.take(read, now).await?;
         events.count(&outcome);
         tracing::info!(index, outcome = outcome.name(), reason = outcome.why(), "event");
         outcomes.push(EventAnswer { index, outcome: outcome.name().into(), reason: outcome.why().map(str::to_owned) });
@@ -194,7 +235,7 @@ async fn answer(service: &Service, body: &[u8]) -> Result<EventsAnswer, Failure>
 }
 
 /// The simulated organization has whatever events name.
-fn learn(service: &Service, reads: &[Read]) -> Result<(), Failure> {
+fn learn(service: &Service<World>, reads: &[Read]) -> Result<(), Failure> {
     let mut targets: BTreeMap<TargetKey, bool> = BTreeMap::new();
     for read in reads {
         match &read.parsed {
@@ -210,8 +251,8 @@ fn learn(service: &Service, reads: &[Read]) -> Result<(), Failure> {
     service.engine.cloud().add(Spec::from_targets(targets)).map_err(Failure::Usage)
 }
 
-async fn show_status(State(service): State<Arc<Service>>) -> Response {
-    let _turn = service.turn.lock().await;
+async fn show_status<C: Cloud + 'static>(State(service): State<Arc<Service<C>>>) -> Response {
+    // Without a turn: each commit leaves a store that can be read, and AWS may be slow.
     match status::load(service.engine.store(), &[Key::LANES, Key::CAMPAIGNS, Key::TARGETS]).await {
         Ok(fold) => json(StatusCode::OK, &status::of(&fold)),
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("{failure}\n")).into_response(),

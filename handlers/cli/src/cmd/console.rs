@@ -1,0 +1,108 @@
+//! `tidegate approve` and `reject` with `--console`: the same word, given on AWS by the caller's own identity. What it covers is
+//! shown first, and the word is about exactly that.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tidegate_aws::clients::Hub;
+use tidegate_aws::console::{Answer, Console};
+use tidegate_events::event::{Subject, Word};
+use tidegate_events::id::Digest;
+
+use crate::args::ApproveArgs;
+use crate::cmd::approve::{self, Decision};
+use crate::failure::Failure;
+use crate::line;
+use crate::screen;
+
+/// What the console says of what is asked; the rest of it is for browsers.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    digest: Digest,
+    need: u32,
+    #[serde(default)]
+    words: Vec<serde_json::Value>,
+    open: bool,
+    document: String,
+    #[serde(default)]
+    parameters: BTreeMap<String, Vec<String>>,
+    policy: String,
+    #[serde(default)]
+    waves: Vec<AskedWave>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AskedWave {
+    name: String,
+    targets: u64,
+    cells: u32,
+    bake_secs: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Given<'a> {
+    subject: String,
+    digest: Digest,
+    word: Word,
+    comment: &'a str,
+}
+
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    #[serde(alias = "Message", alias = "message")]
+    error: String,
+}
+
+/// Decides there.
+///
+/// # Errors
+/// When the console can't be asked or does not know this caller, when nothing is asked, or (exit 1) the word was refused.
+pub async fn decide(url: &str, args: &ApproveArgs, subject: &Subject, word: Word) -> Result<u8, Failure> {
+    let console = Console::new(Hub::load(None).await, url).map_err(Failure::Usage)?;
+    let id = subject.to_string();
+    let answer = console.get("/v1/asked", &[("subject", &id)]).await.map_err(Failure::Usage)?;
+    if answer.status != 200 {
+        return Err(refused(url, &answer));
+    }
+    let asked: Asked = serde_json::from_slice(&answer.body).map_err(|error| Failure::machine(format!("`{url}` is not a console"), &error))?;
+    screen::tell(&covers(&id, &asked));
+    let digest = approve::digest(args.digest.as_deref(), &asked.digest)?;
+    let given = Given { subject: id, digest, word, comment: &args.comment };
+    let body = serde_json::to_vec(&given).map_err(|error| Failure::machine("the decision can't be written as JSON", &error))?;
+    let answer = console.post("/v1/decisions", body).await.map_err(|error| Failure::Usage(format!("{error}; give the same word again: it counts once")))?;
+    // A word that was not taken is a decision too.
+    match serde_json::from_slice::<Decision>(&answer.body) {
+        Ok(decision) if matches!(answer.status, 200 | 409) => approve::answer(decision, args.json),
+        _ => Err(refused(url, &answer)),
+    }
+}
+
+/// What a yes is about, for whoever gives it.
+fn covers(id: &str, asked: &Asked) -> String {
+    let mut text = String::new();
+    let state = if asked.open { "" } else { " (answered or over)" };
+    line!(text, "`{id}`{state}: digest {}, {} of {} approvals, policy `{}`", asked.digest.short(), asked.words.len(), asked.need, asked.policy);
+    line!(text, "  document {}", asked.document);
+    for (name, values) in &asked.parameters {
+        line!(text, "    {name} = {}", values.join(", "));
+    }
+    for wave in &asked.waves {
+        line!(text, "  wave {}: {} target(s) in {} cell(s), watched for {} s", wave.name, wave.targets, wave.cells, wave.bake_secs);
+    }
+    clean(text.trim_end())
+}
+
+/// What came over the network does not drive the terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn refused(url: &str, answer: &Answer) -> Failure {
+    let said = serde_json::from_slice::<Refusal>(&answer.body).map(|refusal| refusal.error).unwrap_or_default();
+    let advice = match answer.status {
+        401 | 403 => ": this AWS identity is not let in (it needs `lambda:InvokeFunctionUrl`, and the URL the type `AWS_IAM`)",
+        404 => ": `tidegate status` and the message that asks say what awaits an answer",
+        _ => "",
+    };
+    Failure::Usage(format!("`{url}` answered {}{}{}{advice}", answer.status, if said.is_empty() { "" } else { ": " }, clean(&said)))
+}
