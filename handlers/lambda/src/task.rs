@@ -110,8 +110,11 @@ impl Letter {
     }
 }
 
+/// A queue, and the account that its reader enters for it.
+pub type Route = (Queue, Option<AccountId>);
+
 /// Which queue an action belongs on, and whose account it enters.
-pub fn route(action: &Action) -> (Queue, Option<AccountId>) {
+pub fn route(action: &Action) -> Route {
     match action {
         Action::Nudge(_) | Action::NudgeCells(_) | Action::ListRoster(_) | Action::Partition(_) => (Queue::Work, None),
         Action::Send { batch, .. } | Action::Search(batch) | Action::Cancel { batch, .. } => (Queue::Sends, Some(batch.cell.account)),
@@ -128,7 +131,7 @@ pub fn route(action: &Action) -> (Queue, Option<AccountId>) {
 /// # Errors
 /// When an item can't be written as JSON.
 pub fn pack(items: Vec<Item>) -> Result<Vec<Letter>, serde_json::Error> {
-    let mut heaps: Vec<((Queue, Option<AccountId>), Vec<Item>)> = Vec::new();
+    let mut heaps: Vec<(Route, Vec<Item>)> = Vec::new();
     for item in items {
         let route = route(&item.action);
         match heaps.iter_mut().find(|(known, _)| *known == route) {
