@@ -342,9 +342,7 @@ impl<S: Backing> Site<S> {
             let rest = settle::look(self.checker.fold());
             let waiting: usize = held(&self.shell.queues().waiting).values().map(VecDeque::len).sum();
             let quiet = !rest.moving && waiting == 0 && self.shell.engine().cloud().next_at().is_none_or(|at| at > self.later(2 * 3600));
-            if !quiet {
-                rested = 0;
-            } else if !self.left().await?.is_empty() {
+            if !quiet || !self.left().await?.is_empty() {
                 rested = 0;
             } else {
                 // Before it is called rest: has an event been lost?
@@ -508,15 +506,18 @@ impl<S: Backing> Site<S> {
             violations.push(format!("{} installs began on a host while another ran on it", counts.overlaps));
         }
         let truths = world.hosts().into_iter().filter_map(|host| world.truth(&host));
+        let left = self.left().await?;
+        let refused = held(&self.shell.queues().refused).clone();
+        let notices = held(&self.crier.0).len();
         Ok(Ended {
             violations,
             checked: self.checker.checked(),
             doubled: counts.doubled,
             patched: truths.filter(|truth| truth.is_patched()).count(),
             moving: settle::moving(self.checker.fold()),
-            refused: held(&self.shell.queues().refused).clone(),
-            notices: held(&self.crier.0).len(),
-            left: self.left().await?,
+            refused,
+            notices,
+            left,
             secs: self.now.duration_since(self.started_at).as_secs(),
             messages: self.messages,
             posted: held(&self.shell.queues().posted).clone(),

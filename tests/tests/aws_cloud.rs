@@ -72,7 +72,8 @@ async fn a_send_is_signed_with_the_time_of_its_intent() {
 #[tokio::test]
 async fn doubt_about_a_send_is_ambiguous_and_is_never_sent_again() {
     let html = |status| Reply::Text(status, "text/html", "<html>no</html>".into());
-    let answers: Vec<(&str, Box<dyn Fn() -> Reply + Send>)> = vec![
+    type Made = Box<dyn Fn() -> Reply + Send>;
+    let answers: Vec<(&str, Made)> = vec![
         ("500", Box::new(|| fault(500, "InternalServerError", "we do not know"))),
         ("a server fault with a wrong status", Box::new(|| fault(400, "InternalServerError", "we do not know"))),
         ("a throttle with a wrong status", Box::new(|| fault(503, "ThrottlingException", "Rate exceeded"))),

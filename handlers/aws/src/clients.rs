@@ -76,7 +76,8 @@ impl Hub {
     /// Reads the SDK configuration from the environment. Sends nothing unless the environment names no Region.
     pub async fn load(account: Option<AccountId>, trust: Trust) -> Self {
         // The pool of connections is made first, so that the loader makes none of its own for credentials that need one.
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(pooled_https(trust)).load().await;
+        // On the heap: the loader's futures nest deeper than the compiler lays out.
+        let config = Box::pin(aws_config::defaults(BehaviorVersion::latest()).http_client(pooled_https(trust)).load()).await;
         Self::new(config, account)
     }
 

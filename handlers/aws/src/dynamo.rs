@@ -50,8 +50,7 @@ struct Inner {
 impl DynamoStore {
     /// A handle on a table that must be there ([`create_table`], or the hub's template).
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        let inner =
-            Inner { client, table: table.into(), number: random(), meter: units::Meter::default(), fresh: Mutex::default(), known: Mutex::default() };
+        let inner = Inner { client, table: table.into(), number: random(), meter: units::Meter::default(), fresh: Mutex::default(), known: Mutex::default() };
         Self { inner: Arc::new(inner) }
     }
 

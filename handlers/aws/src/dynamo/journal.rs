@@ -145,7 +145,8 @@ impl DynamoStore {
             let update = update.expression_attribute_values(":day", AttributeValue::Ss(vec![day.clone()]));
             update.return_consumed_capacity(ReturnConsumedCapacity::Total).send()
         };
-        let answer = patiently(self.table(), "UpdateItem", ask).await.map_err(|refused: Refused<UpdateItemError>| refused.unexpected(self.table(), "UpdateItem"))?;
+        let answer =
+            patiently(self.table(), "UpdateItem", ask).await.map_err(|refused: Refused<UpdateItemError>| refused.unexpected(self.table(), "UpdateItem"))?;
         self.meter().count("UpdateItem", Kind::Write, answer.consumed_capacity.as_slice(), 1.0);
         self.known().days.insert(day);
         Ok(())

@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_listing_looks_wherever_such_a_key_may_lie() {
-        let keys = ["target/1/r/i-1", "cell/a.1.w1/1/r", "cell/a.1.w1/2/r", "roster/a.1/00/0", "roster/a.1/15/f", "roster/a.1/zz", "roster/a.1/ ", "grant/tag/x"];
+        let keys =
+            ["target/1/r/i-1", "cell/a.1.w1/1/r", "cell/a.1.w1/2/r", "roster/a.1/00/0", "roster/a.1/15/f", "roster/a.1/zz", "roster/a.1/ ", "grant/tag/x"];
         for text in keys {
             for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
                 let prefix = &text[..end];

@@ -101,7 +101,7 @@ mod aws {
     }
 
     async fn read(queue: &str) -> Result<(Hub, Vec<Letter>), Failure> {
-        let hub = Hub::load(None).await;
+        let hub = Hub::load(None, tidegate_aws::trust::Trust::System).await;
         let letters = refused::list(&hub, queue, &mut |warning| screen::warn(&warning)).await;
         letters.map(|letters| (hub, letters)).map_err(|error| Failure::Usage(format!("`{queue}` can't be read: {error}")))
     }
@@ -143,7 +143,7 @@ mod aws {
         let mut told =
             Replay { schema: "tidegate.replay/1".into(), queue: queue.into(), to: to.into(), dry_run: !yes, replayed: 0, merged: 0, left: 0, error: None };
         let done = if yes {
-            let hub = Hub::load(None).await;
+            let hub = Hub::load(None, tidegate_aws::trust::Trust::System).await;
             refused::replay(&hub, queue, to, reason_contains, &mut |warning| screen::warn(&warning)).await
         } else {
             let (_, letters) = read(queue).await?;
