@@ -54,7 +54,7 @@ const FIFTIES: u64 = ACCOUNTS * EACH.div_ceil(50);
 
 fn kept(ended: &Ended) {
     assert_eq!(ended.violations, Vec::<String>::new());
-    assert_eq!((ended.doubled, &ended.moving, ended.left), (0, &None, 0));
+    assert_eq!((ended.doubled, &ended.moving, ended.left.clone()), (0, &None, Vec::new()));
     assert_eq!(ended.patched as u64, REMEDIATED);
 }
 
