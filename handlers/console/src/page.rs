@@ -16,7 +16,7 @@ pub enum Told {
     Done(UsedToken),
 }
 
-const FORM_STYLE: &str = "form{display:grid;gap:10px;max-width:640px}label{display:grid;gap:4px;font-weight:600}textarea,input[type=text]{font:inherit;padding:8px 10px;border:1px solid var(--line);\
+const FORM_STYLE: &str = "header{margin-bottom:18px}form{display:grid;gap:10px;max-width:640px}label{display:grid;gap:4px;font-weight:600}textarea,input[type=text]{font:inherit;padding:8px 10px;border:1px solid var(--line);\
 border-radius:8px;background:var(--page);color:var(--ink)}.choices{display:flex;gap:12px;flex-wrap:wrap}button{font:inherit;font-weight:650;border-radius:8px;padding:9px 22px;border:1px solid;cursor:pointer}\
 .yes{background:var(--goodbg);color:var(--good)}.no{background:var(--badbg);color:var(--bad)}button:focus-visible,textarea:focus-visible,input:focus-visible,summary:focus-visible{outline:2px solid var(--link);outline-offset:2px}\
 details{margin:6px 0}summary{cursor:pointer}.ids{columns:18em;margin:6px 0;padding-left:18px}";

@@ -51,6 +51,11 @@ impl Site {
         }
     }
 
+    /// The account that this runs in, once an invocation has told.
+    pub fn account(&self) -> Option<AccountId> {
+        self.account.get().copied()
+    }
+
     /// The clients of the hub's own services.
     pub async fn hub(&self) -> &Hub {
         self.hub.get_or_init(|| async { Hub::load(self.account.get().copied(), Trust::for_function(std::env::vars())).await }).await

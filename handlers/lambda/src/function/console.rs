@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use tidegate_console::{Console, Decider, Request, Response};
 use tidegate_events::Event;
-use tidegate_events::id::PersonId;
+use tidegate_events::id::{AccountId, PersonId};
 use tidegate_rules::decide::Outcome;
 
 use crate::intake::words;
@@ -26,7 +26,7 @@ impl Decider for AwsShell {
 /// Answers one request.
 pub async fn run(site: Arc<Site>, event: LambdaEvent<LambdaFunctionUrlRequest>) -> LambdaFunctionUrlResponse {
     site.learn(&event.context);
-    let request = read(event.payload);
+    let request = read(event.payload, site.account());
     let shell = site.shell().await;
     let response = match Console::new(shell.engine(), shell).answer(&request, now()).await {
         Ok(response) => response,
@@ -39,7 +39,7 @@ pub async fn run(site: Arc<Site>, event: LambdaEvent<LambdaFunctionUrlRequest>) 
     write(response)
 }
 
-fn read(payload: LambdaFunctionUrlRequest) -> Request {
+fn read(payload: LambdaFunctionUrlRequest, home: Option<AccountId>) -> Request {
     let body = payload.body.unwrap_or_default();
     // A body that is not the base64 it says it is has nothing to say.
     let body = if payload.is_base64_encoded { STANDARD.decode(body).unwrap_or_default() } else { body.into_bytes() };
@@ -50,16 +50,18 @@ fn read(payload: LambdaFunctionUrlRequest) -> Request {
         query: payload.raw_query_string.unwrap_or_default(),
         content_type: payload.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned(),
         body,
-        caller: iam.and_then(|iam| iam.user_arn).and_then(|arn| person(&arn)),
+        caller: iam.and_then(|iam| iam.user_arn).and_then(|arn| person(&arn, home)),
     }
 }
 
 /// The person behind an ARN that Lambda has verified.
 ///
 /// A user is its name. Whoever assumes a role may choose the session's name, so it stands for a person only where IAM Identity
-/// Center chose it; any other session is named `role+session`, which no list of people's names contains by accident.
-fn person(arn: &str) -> Option<PersonId> {
-    let (_, path) = arn.rsplit_once(':')?;
+/// Center chose it; any other session is named `role+session`, which no list of people's names contains by accident. Whoever is of
+/// another account than `home` carries its number, since names are one account's own.
+fn person(arn: &str, home: Option<AccountId>) -> Option<PersonId> {
+    let (place, path) = arn.rsplit_once(':')?;
+    let account: AccountId = place.rsplit_once(':')?.1.parse().ok()?;
     let mut parts = path.split('/');
     let name = match parts.next()? {
         "user" => parts.next_back()?.to_owned(),
@@ -69,7 +71,7 @@ fn person(arn: &str) -> Option<PersonId> {
         },
         _ => return None,
     };
-    name.parse().ok()
+    if home == Some(account) { name.parse().ok() } else { format!("{name}+{account}").parse().ok() }
 }
 
 fn write(response: Response) -> LambdaFunctionUrlResponse {
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     fn named(arn: &str) -> Option<String> {
-        person(arn).map(|person| person.to_string())
+        person(arn, "111122223333".parse().ok()).map(|person| person.to_string())
     }
 
     #[test]
@@ -97,6 +99,7 @@ mod tests {
         assert_eq!(named("arn:aws:iam::111122223333:user/ops/alice").as_deref(), Some("alice"));
         assert_eq!(named("arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Patch_0123456789abcdef/bob@example.com").as_deref(), Some("bob@example.com"));
         assert_eq!(named("arn:aws:sts::111122223333:assumed-role/Deploy/alice").as_deref(), Some("Deploy+alice"));
+        assert_eq!(named("arn:aws:iam::444455556666:user/alice").as_deref(), Some("alice+444455556666"), "another account's alice is another person");
         for nobody in ["arn:aws:iam::111122223333:root", "arn:aws:sts::111122223333:assumed-role/Deploy", "alice", ""] {
             assert_eq!(named(nobody), None, "{nobody}");
         }
@@ -108,7 +111,7 @@ mod tests {
             "version": "2.0", "rawPath": "/v1/decisions", "rawQueryString": "", "headers": {"x-caller": "alice"},
             "requestContext": {"timeEpoch": 0, "http": {"method": "post"}}, "body": "e30=", "isBase64Encoded": true,
         });
-        let request = read(serde_json::from_value(payload).unwrap());
+        let request = read(serde_json::from_value(payload).unwrap(), None);
         assert_eq!((request.method.as_str(), request.body.as_slice(), request.caller), ("POST", b"{}".as_slice(), None));
     }
 }
