@@ -202,10 +202,11 @@ execution_timeout_secs = 600
 failure_budget = 1
 
 [collect]
-gather_secs = 1800
+gather_secs = 600
 
 [approval]
 quorum = 1
+four_eyes = false
 approvers = ["dana"]
 
 [blast_radius]
@@ -296,7 +297,7 @@ fn one_host_patches_a_small_estate() {
         command.args(["serve", "--cloud", "aws", "--listen", "127.0.0.1:0", "--store"]).arg(&store).arg("--policy").arg(&policy);
         Serving(command.stdout(Stdio::null()).stderr(said).spawn().unwrap())
     };
-    let service = serving(&log);
+    let mut service = serving(&log);
     let driver = {
         let (endpoint, world, file, env) = (hub_rig.endpoint.clone(), world.endpoint.clone(), clock.file().display().to_string(), clock.env());
         std::thread::spawn(move || rig::drive("one_host.py", &["run", "--endpoint", &endpoint, "--world", &world, "--clock", &file], &env))
@@ -304,6 +305,7 @@ fn one_host_patches_a_small_estate() {
     let mut approved = Vec::new();
     while !driver.is_finished() {
         std::thread::sleep(Duration::from_secs(1));
+        assert!(service.0.try_wait().unwrap().is_none(), "it ended by itself: {}", std::fs::read_to_string(&log).unwrap());
         if !store.exists() {
             continue;
         }

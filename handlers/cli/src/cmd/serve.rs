@@ -67,6 +67,7 @@ pub struct EventAnswer {
 /// Engine time.
 pub(crate) enum Clock {
     /// The machine's, but never before what is stored: it may have been set back.
+    #[cfg(feature = "aws")]
     Wall {
         /// What is stored.
         not_before: Timestamp,
@@ -85,6 +86,7 @@ pub(crate) enum Clock {
 impl Clock {
     pub(crate) fn now(&self) -> Timestamp {
         match self {
+            #[cfg(feature = "aws")]
             Self::Wall { not_before } => Timestamp::now().max(*not_before),
             Self::Running { from, since, speed } => {
                 let passed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
