@@ -277,8 +277,8 @@ fn chain(error: &dyn Error) -> String {
 
 /// One line of bounded length.
 pub(crate) fn trimmed(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = line.chars().filter(|c| !c.is_control()).take(MESSAGE_MAX).collect();
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect();
+    let mut short: String = line.chars().take(MESSAGE_MAX).collect();
     if short.len() < line.len() {
         short.push('…');
     }
