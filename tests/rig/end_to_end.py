@@ -102,7 +102,8 @@ class Run:
                 break
             if counts != last:
                 last, since = counts, now
-            if counts[0] == 0 and now - since > 5:
+            # A function that is throttled waits some seconds by itself.
+            if counts[0] == 0 and now - since > 25:
                 self.trouble.append({"step": self.steps, "held": counts[1]})
                 break
             if now - begun > SETTLE_SECS:
