@@ -19,7 +19,7 @@ use crate::binary::root;
 /// A clock that this test alone moves. It never goes back.
 #[derive(Debug)]
 pub struct Clock {
-    library: PathBuf,
+    preloaded: PathBuf,
     path: PathBuf,
     file: File,
     ahead_secs: i64,
@@ -29,17 +29,17 @@ impl Clock {
     /// A clock that shows the machine's time until it is moved. Its file is in this folder.
     ///
     /// # Errors
-    /// When the file can't be written, or the library can't be compiled.
+    /// When the file can't be written, or the clock can't be compiled.
     pub fn new(place: &Path) -> Result<Self, Error> {
         let path = place.join("clock");
         let file = File::create(&path)?;
         file.write_all_at(&0_i64.to_ne_bytes(), 0)?;
-        Ok(Self { library: library()?, path, file, ahead_secs: 0 })
+        Ok(Self { preloaded: preloaded()?, path, file, ahead_secs: 0 })
     }
 
     /// What a process needs in its environment to read this clock. Its children inherit it.
     pub fn env(&self) -> Vec<(String, String)> {
-        vec![("LD_PRELOAD".to_owned(), self.library.display().to_string()), ("TIDEGATE_RIG_CLOCK".to_owned(), self.path.display().to_string())]
+        vec![("LD_PRELOAD".to_owned(), self.preloaded.display().to_string()), ("TIDEGATE_RIG_CLOCK".to_owned(), self.path.display().to_string())]
     }
 
     /// The file that holds how many seconds it is ahead, for drivers that move it: eight bytes in the machine's order.
@@ -62,8 +62,8 @@ impl Clock {
     }
 }
 
-/// The compiled library, made once.
-fn library() -> Result<PathBuf, Error> {
+/// The compiled clock, made once.
+fn preloaded() -> Result<PathBuf, Error> {
     let source = root().join("tests/rig/clock.c");
     let library = folder().join(format!("clock-{}.so", Digest::of(&fs::read(&source)?).short()));
     if !library.exists() {
