@@ -13,6 +13,7 @@ pub mod hold;
 pub mod host;
 pub mod id;
 pub mod journal;
+pub mod run;
 pub mod standing;
 pub mod wire;
 
