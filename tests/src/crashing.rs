@@ -7,13 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use tidegate_engine::error::StoreError;
 use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
-use tidegate_engine::store::{ActionId, Commit, Page, Store, Stored};
-use tidegate_events::action::{Action, Notice};
+use tidegate_engine::store::{ActionId, Commit, Store};
+use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{CommandId, InstanceId, TargetKey};
-use tidegate_rules::Key;
 use tokio::sync::Notify;
 
 /// What happens at the moment.
@@ -124,41 +123,12 @@ fn broken<T>() -> Result<T, StoreError> {
 }
 
 impl<S: Store> Store for CrashingStore<'_, S> {
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.inner.get(keys).await
-    }
-    async fn counts(&self, keys: &[Key]) -> Result<Vec<i64>, StoreError> {
-        self.inner.counts(keys).await
-    }
-    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page, StoreError> {
-        self.inner.list(prefix, after, limit).await
-    }
-    async fn list_counts(&self, prefix: &str) -> Result<Vec<(Key, i64)>, StoreError> {
-        self.inner.list_counts(prefix).await
-    }
+    crate::reads_go_to!(inner);
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         self.fuse.around("commit", self.inner.commit(commit), broken).await
     }
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
-        self.inner.due(now, limit).await
-    }
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_due().await
-    }
-    async fn outbox(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
-        self.inner.outbox(after, limit).await
-    }
     async fn performed(&self, ids: &[ActionId]) -> Result<(), StoreError> {
         self.fuse.around("performed", self.inner.performed(ids), broken).await
-    }
-    async fn journal(&self, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.inner.journal(after, limit).await
-    }
-    async fn stream(&self, stream: &Key) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.inner.stream(stream).await
-    }
-    async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.newest().await
     }
 }
 

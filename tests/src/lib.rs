@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod conformance;
 pub mod crashing;
+mod doubles;
 pub mod process;
 pub mod queues;
 pub mod rig;

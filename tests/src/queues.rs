@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tidegate_cli::settle;
 use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::error::StoreError;
-use tidegate_engine::store::{ActionId, Commit, Page, Store, Stored};
+use tidegate_engine::store::{ActionId, Commit, Store};
 use tidegate_engine::{Engine, EngineError};
 use tidegate_events::Action;
 use tidegate_events::action::Notice;
@@ -20,9 +20,9 @@ use tidegate_lambda::log::Metrics;
 use tidegate_lambda::post::{Bin, Refused};
 use tidegate_lambda::shell::{Body, Fresh, Herald, Post, Shell, read_body};
 use tidegate_lambda::task::{Letter, Queue, Task};
+use tidegate_rules::State;
 use tidegate_rules::check::Checker;
 use tidegate_rules::policy::Policy;
-use tidegate_rules::{Key, State};
 use tidegate_world::{Spec, World};
 
 /// How often something goes wrong, of a thousand.
@@ -85,18 +85,7 @@ impl Unlucky {
 }
 
 impl Store for Unlucky {
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.inner.get(keys).await
-    }
-    async fn counts(&self, keys: &[Key]) -> Result<Vec<i64>, StoreError> {
-        self.inner.counts(keys).await
-    }
-    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page, StoreError> {
-        self.inner.list(prefix, after, limit).await
-    }
-    async fn list_counts(&self, prefix: &str) -> Result<Vec<(Key, i64)>, StoreError> {
-        self.inner.list_counts(prefix).await
-    }
+    crate::reads_go_to!(inner);
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         self.unlucky(async {
             self.inner.commit(commit).await?;
@@ -109,26 +98,8 @@ impl Store for Unlucky {
         })
         .await
     }
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
-        self.inner.due(now, limit).await
-    }
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_due().await
-    }
-    async fn outbox(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
-        self.inner.outbox(after, limit).await
-    }
     async fn performed(&self, ids: &[ActionId]) -> Result<(), StoreError> {
         self.unlucky(self.inner.performed(ids)).await
-    }
-    async fn journal(&self, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.inner.journal(after, limit).await
-    }
-    async fn stream(&self, stream: &Key) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.inner.stream(stream).await
-    }
-    async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.newest().await
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tidegate_aws::dynamo::DynamoStore;
 use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::error::StoreError;
-use tidegate_engine::store::{ActionId, Commit, Page, Store, Stored};
+use tidegate_engine::store::{ActionId, Commit, Store};
 use tidegate_events::Action;
 use tidegate_lambda::shell::Fresh;
 use tidegate_rules::Key;
@@ -82,18 +82,7 @@ fn note(ledger: &Ledger, commit: &Commit) {
 }
 
 impl Store for Twin {
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.dynamo.get(keys).await
-    }
-    async fn counts(&self, keys: &[Key]) -> Result<Vec<i64>, StoreError> {
-        self.dynamo.counts(keys).await
-    }
-    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page, StoreError> {
-        self.dynamo.list(prefix, after, limit).await
-    }
-    async fn list_counts(&self, prefix: &str) -> Result<Vec<(Key, i64)>, StoreError> {
-        self.dynamo.list_counts(prefix).await
-    }
+    crate::reads_go_to!(dynamo);
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
         self.dynamo.commit(commit).await?;
@@ -111,15 +100,6 @@ impl Store for Twin {
         state.fresh.extend(fresh);
         Ok(())
     }
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
-        self.dynamo.due(now, limit).await
-    }
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.dynamo.next_due().await
-    }
-    async fn outbox(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
-        self.dynamo.outbox(after, limit).await
-    }
     async fn performed(&self, ids: &[ActionId]) -> Result<(), StoreError> {
         self.dynamo.performed(ids).await?;
         let twins: Vec<ActionId> = {
@@ -127,15 +107,6 @@ impl Store for Twin {
             ids.iter().filter_map(|id| state.kept.get(id)).map(|(twin, _)| *twin).collect()
         };
         self.memory.performed(&twins).await
-    }
-    async fn journal(&self, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.dynamo.journal(after, limit).await
-    }
-    async fn stream(&self, stream: &Key) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.dynamo.stream(stream).await
-    }
-    async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.dynamo.newest().await
     }
 }
 

@@ -11,12 +11,12 @@ use tidegate_console::{Console, Decider, Request, Response};
 use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::Engine;
 use tidegate_engine::error::StoreError;
-use tidegate_engine::store::{ActionId, Commit, Page, Store, Stored};
+use tidegate_engine::store::Store;
 use tidegate_engine::tokens::{TokenError, TokenRecord, Tokens, UsedToken};
+use tidegate_events::Event;
 use tidegate_events::event::{Subject, Word};
 use tidegate_events::id::Digest;
 use tidegate_events::wire::{self, Parsed};
-use tidegate_events::{Action, Event};
 use tidegate_rules::decide::Outcome;
 use tidegate_rules::{Key, State};
 use tidegate_world::{Faults, Spec, World};
@@ -28,42 +28,9 @@ struct Kept {
 }
 
 impl Store for Kept {
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.inner.get(keys).await
-    }
-    async fn counts(&self, keys: &[Key]) -> Result<Vec<i64>, StoreError> {
-        self.inner.counts(keys).await
-    }
-    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page, StoreError> {
-        self.inner.list(prefix, after, limit).await
-    }
-    async fn list_counts(&self, prefix: &str) -> Result<Vec<(Key, i64)>, StoreError> {
-        self.inner.list_counts(prefix).await
-    }
-    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        self.inner.commit(commit).await
-    }
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
-        self.inner.due(now, limit).await
-    }
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_due().await
-    }
-    async fn outbox(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
-        self.inner.outbox(after, limit).await
-    }
-    async fn performed(&self, ids: &[ActionId]) -> Result<(), StoreError> {
-        self.inner.performed(ids).await
-    }
-    async fn journal(&self, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.inner.journal(after, limit).await
-    }
-    async fn stream(&self, stream: &Key) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.inner.stream(stream).await
-    }
-    async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.newest().await
-    }
+    tidegate_tests::reads_go_to!(inner);
+    tidegate_tests::commits_go_to!(inner);
+    tidegate_tests::endings_go_to!(inner);
 }
 
 impl Tokens for Kept {

@@ -50,7 +50,14 @@ struct Inner {
 impl DynamoStore {
     /// A handle on a table that must be there ([`create_table`], or the hub's template).
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        let inner = Inner { client, table: table.into(), number: random(), meter: units::Meter::default(), fresh: Mutex::default(), known: Mutex::default() };
+        let inner = Inner {
+            client,
+            table: table.into(),
+            number: crate::random::number(),
+            meter: units::Meter::default(),
+            fresh: Mutex::default(),
+            known: Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -147,18 +154,4 @@ impl Store for DynamoStore {
     async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
         self.newest_commit().await
     }
-}
-
-/// Bits that no other process has; where the system has none to give, those of the clock.
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => u64::from_le_bytes(bytes),
-        Err(_) => Timestamp::now().as_nanosecond().unsigned_abs() as u64,
-    }
-}
-
-/// A name that no other write has: 32 hex digits, of the 36 characters that a ClientRequestToken may have.
-fn random_name() -> String {
-    format!("{:016x}{:016x}", random(), random())
 }

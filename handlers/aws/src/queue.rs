@@ -141,7 +141,7 @@ impl EventQueue {
         // SQS refuses an empty body.
         let mut request = self.client.send_message().queue_url(&self.url).message_body(if body.is_empty() { "-" } else { body });
         if self.url.ends_with(".fifo") {
-            request = request.message_group_id(group.unwrap_or("replayed")).message_deduplication_id(crate::random::random_hex());
+            request = request.message_group_id(group.unwrap_or("replayed")).message_deduplication_id(crate::random::name());
         }
         for (name, value) in attributes {
             let value = MessageAttributeValue::builder().data_type("String").string_value(attribute(value)).build().map_err(|error| error.to_string())?;

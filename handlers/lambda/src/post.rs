@@ -52,7 +52,7 @@ impl SqsPost {
                 let mut entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(&letter.body);
                 if let Some(group) = &letter.group {
                     // A new id for every message: an ask that is made again a minute later is no duplicate.
-                    entry = entry.message_group_id(group).message_deduplication_id(tidegate_aws::random::random_hex());
+                    entry = entry.message_group_id(group).message_deduplication_id(tidegate_aws::random::name());
                 }
                 request = request.entries(entry.build().map_err(|error| error.to_string())?);
             }

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use tidegate_cli::settle;
 use tidegate_engine::Engine;
 use tidegate_engine::error::StoreError;
-use tidegate_engine::store::{ActionId, Page, Store, Stored};
+use tidegate_engine::store::Store;
 use tidegate_events::event::{Approval, Event, Word};
 use tidegate_events::host::Platform;
 use tidegate_events::id::TargetKey;
@@ -46,18 +46,8 @@ fn kinds(commit: &Commit) -> String {
 }
 
 impl Store for Counting<'_> {
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.store.get(keys).await
-    }
-    async fn counts(&self, keys: &[Key]) -> Result<Vec<i64>, StoreError> {
-        self.store.counts(keys).await
-    }
-    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page, StoreError> {
-        self.store.list(prefix, after, limit).await
-    }
-    async fn list_counts(&self, prefix: &str) -> Result<Vec<(Key, i64)>, StoreError> {
-        self.store.list_counts(prefix).await
-    }
+    tidegate_tests::reads_go_to!(store);
+    tidegate_tests::endings_go_to!(store);
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let before = self.store.units().write;
         let answer = self.store.commit(commit).await;
@@ -65,27 +55,6 @@ impl Store for Counting<'_> {
         let cost = costs.entry(kinds(commit)).or_default();
         *cost = (cost.0 + 1, cost.1 + self.store.units().write - before);
         answer
-    }
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
-        self.store.due(now, limit).await
-    }
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.store.next_due().await
-    }
-    async fn outbox(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<(ActionId, Action)>, StoreError> {
-        self.store.outbox(after, limit).await
-    }
-    async fn performed(&self, ids: &[ActionId]) -> Result<(), StoreError> {
-        self.store.performed(ids).await
-    }
-    async fn journal(&self, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.store.journal(after, limit).await
-    }
-    async fn stream(&self, stream: &Key) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.store.stream(stream).await
-    }
-    async fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.store.newest().await
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn observe(seen: u64) {
 
 /// So many consecutive numbers, greater than all that this process has seen: gives the first.
 pub(super) fn take(count: u64) -> u64 {
-    take_at(&NEWEST, Timestamp::now(), super::random(), count)
+    take_at(&NEWEST, Timestamp::now(), crate::random::number(), count)
 }
 
 fn take_at(newest: &AtomicU64, wall: Timestamp, random: u64, count: u64) -> u64 {

@@ -79,7 +79,7 @@ impl DynamoStore {
                 self.know_day(first).await?;
                 self.know_day(first + count).await?;
             }
-            let numbered = Numbered { commit, actions: &actions, first, clock: first + (count - 1), token: super::random_name() };
+            let numbered = Numbered { commit, actions: &actions, first, clock: first + (count - 1), token: crate::random::name() };
             let outcome = match (commit.puts.as_slice(), actions.len()) {
                 ([], 0) if commit.unchanged.is_empty() && commit.adds.is_empty() => Tried::Done,
                 ([put], 0) if commit.unchanged.is_empty() && commit.adds.is_empty() && commit.lines.is_empty() => self.put_alone(put, &numbered).await?,

@@ -103,7 +103,7 @@ where
 pub(super) async fn back_off(tried: u32) {
     let most = WAIT.saturating_mul(1 << tried.min(10)).min(WAIT_MAX);
     let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX).max(1);
-    tokio::time::sleep(Duration::from_micros(super::random() % micros)).await;
+    tokio::time::sleep(Duration::from_micros(crate::random::number() % micros)).await;
 }
 
 /// The words for too much at once.

@@ -40,8 +40,7 @@ struct Given {
 /// # Errors
 /// When the system has no randomness to give: then there is no link.
 pub fn new_token() -> Result<String, StoreError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| StoreError::Failed(format!("the system gives no random bytes for a token: {error}")))?;
+    let bytes = crate::random::secret().ok_or_else(|| StoreError::Failed("the system gives no random bytes for a token".into()))?;
     Ok(Digest::from_bytes(bytes).to_string())
 }
 
@@ -71,7 +70,7 @@ impl DynamoStore {
     /// # Errors
     /// When there is one of this hash already, or the store does not answer.
     pub async fn put_token(&self, hash: &Digest, record: &TokenRecord) -> Result<(), StoreError> {
-        let name = super::random_name();
+        let name = crate::random::name();
         let given = Given { subject: record.subject.clone(), digest: record.digest, approver: record.approver.clone(), expires_at: record.expires_at };
         let mut item = item::at_place(place(hash));
         item.insert(BODY.into(), item::text(json(&given)?));
