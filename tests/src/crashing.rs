@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tidegate_engine::error::StoreError;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, SendRequest, Spoke};
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_engine::store::{ActionId, Commit, Page, Store, Stored};
 use tidegate_events::action::{Action, Notice};
 use tidegate_events::event::SendOutcome;
@@ -215,8 +215,11 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     async fn compliance(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault> {
         self.fuse.around("compliance", self.inner.compliance(spoke, instances), unanswered).await
     }
-    async fn non_compliant(&self) -> Result<Vec<(TargetKey, Fact)>, SpokeFault> {
-        self.fuse.around("non_compliant", self.inner.non_compliant(), unanswered).await
+    async fn rules_with_findings(&self, next: Option<&str>) -> Result<Paged<RuleAt>, SpokeFault> {
+        self.fuse.around("rules_with_findings", self.inner.rules_with_findings(next), unanswered).await
+    }
+    async fn findings(&self, at: &RuleAt, next: Option<&str>) -> Result<Paged<(TargetKey, Fact)>, SpokeFault> {
+        self.fuse.around("findings", self.inner.findings(at, next), unanswered).await
     }
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
         self.fuse.around("notify", self.inner.notify(notice), unanswered).await

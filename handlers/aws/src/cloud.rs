@@ -18,7 +18,7 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, SendRequest, Spoke};
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
@@ -186,8 +186,12 @@ impl Cloud for AwsCloud {
         self.inner.in_spoke(spoke, |caller, clients| config::compliance(caller, clients, spoke, instances, nodes, &self.inner)).await
     }
 
-    async fn non_compliant(&self) -> Result<Vec<(TargetKey, Fact)>, SpokeFault> {
-        aggregate::non_compliant(&self.inner).await
+    async fn rules_with_findings(&self, next: Option<&str>) -> Result<Paged<RuleAt>, SpokeFault> {
+        aggregate::rules_with_findings(&self.inner, next).await
+    }
+
+    async fn findings(&self, at: &RuleAt, next: Option<&str>) -> Result<Paged<(TargetKey, Fact)>, SpokeFault> {
+        aggregate::findings(&self.inner, at, next).await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {

@@ -77,6 +77,15 @@ pub struct Inventory {
     pub ous: BTreeMap<AccountId, Vec<String>>,
 }
 
+/// A Config rule that has findings in one spoke, as the aggregator knows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RuleAt {
+    /// The rule's name.
+    pub rule: String,
+    /// Where it judges.
+    pub spoke: Spoke,
+}
+
 /// One page of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paged<T> {
@@ -119,8 +128,10 @@ pub trait Cloud: Send + Sync {
     fn start_evaluation(&self, spoke: &Spoke, rules: &[String]) -> impl Future<Output = Result<(), SpokeFault>> + Send;
     /// `config:GetComplianceDetailsByConfigRule` (or by resource), for these; `None` where Config records nothing of it.
     fn compliance(&self, spoke: &Spoke, instances: &[InstanceId]) -> impl Future<Output = Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault>> + Send;
-    /// The Config aggregator's list of everything that is NON_COMPLIANT: repairs findings whose event was lost.
-    fn non_compliant(&self) -> impl Future<Output = Result<Vec<(TargetKey, Fact)>, SpokeFault>> + Send;
+    /// One page of what the Config aggregator knows of rules with findings, and where (accounts that may be entered only).
+    fn rules_with_findings(&self, next: Option<&str>) -> impl Future<Output = Result<Paged<RuleAt>, SpokeFault>> + Send;
+    /// One page of what a rule calls NON_COMPLIANT in a spoke, as the aggregator lists it: repairs findings whose event was lost.
+    fn findings(&self, at: &RuleAt, next: Option<&str>) -> impl Future<Output = Result<Paged<(TargetKey, Fact)>, SpokeFault>> + Send;
     /// `sns:Publish`.
     fn notify(&self, notice: &Notice) -> impl Future<Output = Result<(), SpokeFault>> + Send;
 }
