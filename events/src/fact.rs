@@ -43,6 +43,9 @@ pub enum FactSource {
     SsmCompliance,
     /// A Security Hub control, by its id, such as `SSM.2`: it repeats a Config rule's verdict without the time of capture.
     SecurityHub(String),
+    /// The instance's own patch state in Systems Manager: what its agent reported last, read by API. It opens findings that no
+    /// event has told and AWS Config has not judged; it never closes one.
+    PatchState,
 }
 
 impl FactSource {
@@ -58,6 +61,7 @@ impl fmt::Display for FactSource {
             Self::ConfigRule(name) => write!(f, "Config rule `{name}`"),
             Self::SsmCompliance => f.write_str("Systems Manager compliance"),
             Self::SecurityHub(control) => write!(f, "Security Hub control `{control}`"),
+            Self::PatchState => f.write_str("its patch state"),
         }
     }
 }
@@ -233,6 +237,17 @@ impl PatchState {
     /// Nothing missing, failed, waiting for a reboot or rejected.
     pub fn is_clean(&self) -> bool {
         self.missing == 0 && self.failed == 0 && self.pending_reboot == 0 && self.rejected == 0
+    }
+
+    /// What this states of compliance: non-compliant as of the operation's end, or nothing. A clean state is no statement: an
+    /// Install's own report lists nothing missing, and where a scan is clean AWS Config says so itself.
+    pub fn finding(&self) -> Option<Fact> {
+        (!self.is_clean()).then(|| Fact {
+            compliance: Compliance::NonCompliant,
+            ordering: self.ended_at,
+            recorded: self.ended_at,
+            source: FactSource::PatchState,
+        })
     }
 
     /// Only a reboot is missing.

@@ -422,7 +422,7 @@ fn proven(
                     (Standing::Compliant, target::confirmed(Some(verdict)), Count::Ok)
                 }
                 Some(fact) if fact.compliance == Compliance::NonCompliant && fact.ordering > proven_at && !fact.source.is_copy() => {
-                    return fail(desk, policy, batch, member, Verdict::FalseSuccess, "AWS Config found it non-compliant after the scan that had proven it");
+                    return fail(desk, policy, batch, member, Verdict::FalseSuccess, target::contradiction(&fact.source));
                 }
                 _ => (Standing::PatchedUnconfirmed { cell, installed_at, proven_at, lag: None }, verdict, Count::Ok),
             }

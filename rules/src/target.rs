@@ -30,6 +30,9 @@ pub fn on_fact(desk: &mut Desk<'_>, key: &TargetKey, fact: &Fact) -> Result<Outc
         // No verdict never takes the place of one: neither of what is known, nor of what is still on its way.
         return Ok(Outcome::ignored("AWS Config could not judge it, which says nothing"));
     }
+    if fact.source == FactSource::PatchState && fact.compliance != Compliance::NonCompliant {
+        return Ok(Outcome::ignored("a patch state opens findings, and closes none"));
+    }
     let target = desk.target(key)?.cloned();
     if let Some(target) = &target {
         if target.facts.iter().any(|known| known.is_same_as(fact)) {
@@ -73,7 +76,7 @@ fn on_non_compliant(desk: &mut Desk<'_>, target: &Target, fact: &Fact) -> Result
                 desk.record(Entry::Contradicted { target: target.key.clone(), cell: cell.clone() })?;
                 desk.ask(Action::Nudge(Nudge::Campaign(cell.wave.campaign.clone())));
             }
-            let why = "AWS Config found it non-compliant after the scan that had proven it";
+            let why = contradiction(&fact.source);
             let to = retry::after_failure(&desk.policy().retry, target.attempts, desk.now(), why);
             moved(desk, &target.key, to, Some(Verdict::FalseSuccess), why)
         }
@@ -86,6 +89,14 @@ fn on_non_compliant(desk: &mut Desk<'_>, target: &Target, fact: &Fact) -> Result
         | Standing::Exempt { .. }
         | Standing::Quarantined { .. }
         | Standing::Gone => Ok(()),
+    }
+}
+
+/// What is said of a target that a newer fact calls non-compliant after two proofs had called it patched.
+pub fn contradiction(source: &FactSource) -> &'static str {
+    match source {
+        FactSource::PatchState => "a later scan found it non-compliant after the one that had proven it",
+        _ => "AWS Config found it non-compliant after the scan that had proven it",
     }
 }
 
@@ -123,7 +134,7 @@ pub fn confirmed(verdict: Option<Verdict>) -> Verdict {
 fn rule_of(fact: &Fact) -> Option<String> {
     match &fact.source {
         FactSource::ConfigRule(name) => Some(name.clone()),
-        FactSource::SsmCompliance | FactSource::SecurityHub(_) => None,
+        FactSource::SsmCompliance | FactSource::SecurityHub(_) | FactSource::PatchState => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tidegate_engine::error::StoreError;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_engine::store::{ActionId, Commit, Store};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
@@ -157,6 +157,12 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     async fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<Host>, SpokeFault> {
         self.fuse.around("describe", self.inner.describe(spoke, instances), unanswered).await
     }
+    async fn spokes(&self) -> Result<Vec<Spoke>, SpokeFault> {
+        self.fuse.around("spokes", self.inner.spokes(), unanswered).await
+    }
+    async fn managed_nodes(&self, spoke: &Spoke, next: Option<&str>, tags: bool) -> Result<Paged<Host>, SpokeFault> {
+        self.fuse.around("managed_nodes", self.inner.managed_nodes(spoke, next, tags), unanswered).await
+    }
     async fn send(&self, request: &SendRequest) -> SendOutcome {
         self.fuse.around("send", self.inner.send(request), || SendOutcome::Ambiguous { why: "the line is cut".to_owned() }).await
     }
@@ -179,8 +185,11 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     async fn compliance(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault> {
         self.fuse.around("compliance", self.inner.compliance(spoke, instances), unanswered).await
     }
-    async fn non_compliant(&self) -> Result<Vec<(TargetKey, Fact)>, SpokeFault> {
-        self.fuse.around("non_compliant", self.inner.non_compliant(), unanswered).await
+    async fn rules_with_findings(&self, next: Option<&str>) -> Result<Paged<RuleAt>, SpokeFault> {
+        self.fuse.around("rules_with_findings", self.inner.rules_with_findings(next), unanswered).await
+    }
+    async fn findings(&self, at: &RuleAt, next: Option<&str>) -> Result<Paged<(TargetKey, Fact)>, SpokeFault> {
+        self.fuse.around("findings", self.inner.findings(at, next), unanswered).await
     }
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
         self.fuse.around("notify", self.inner.notify(notice), unanswered).await

@@ -9,9 +9,11 @@ use tidegate_cli::settle;
 use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::error::StoreError;
 use tidegate_engine::store::{ActionId, Commit, Store};
+use tidegate_engine::sweep::Part;
 use tidegate_engine::{Engine, EngineError};
 use tidegate_events::Action;
 use tidegate_events::action::Notice;
+use tidegate_events::entry::Standing;
 use tidegate_events::event::{Approval, Event, Word};
 use tidegate_events::wire::approval_to_json;
 use tidegate_lambda::batch::Record;
@@ -19,6 +21,7 @@ use tidegate_lambda::intake::{self, Door};
 use tidegate_lambda::log::Metrics;
 use tidegate_lambda::post::{Bin, Refused};
 use tidegate_lambda::shell::{Body, Fresh, Herald, Post, Shell, read_body};
+use tidegate_lambda::sweep;
 use tidegate_lambda::task::{Letter, Queue, Task};
 use tidegate_rules::State;
 use tidegate_rules::check::Checker;
@@ -161,7 +164,11 @@ pub struct Posted {
 
 impl Queues {
     fn push(&self, queue: &'static str, group: Option<String>, body: String) {
-        let visible_at = *held(&self.now);
+        self.put(queue, group, body, 0);
+    }
+
+    fn put(&self, queue: &'static str, group: Option<String>, body: String, delay_secs: u32) {
+        let visible_at = *held(&self.now) + SignedDuration::from_secs(i64::from(delay_secs));
         held(&self.waiting).entry(queue).or_default().push_back(Message { group, body, visible_at });
     }
 }
@@ -181,7 +188,10 @@ impl Post for Queues {
             if self.dice.hits(self.luck.post) {
                 return Err("the queue took only a part".into());
             }
-            self.push(letter.queue.name(), letter.group, letter.body);
+            if letter.group.is_some() && letter.delay_secs > 0 {
+                return Err("a queue with groups knows no delays".into());
+            }
+            self.put(letter.queue.name(), letter.group, letter.body, letter.delay_secs);
         }
         Ok(())
     }
@@ -232,6 +242,10 @@ pub struct Ended {
     pub messages: u64,
     /// Messages by the queue that they were put on.
     pub posted: BTreeMap<&'static str, Posted>,
+    /// Targets that stand compliant.
+    pub compliant: usize,
+    /// The most parts in one message of a sweep, and the most that one such message found or looked at.
+    pub largest_sweep: (u64, u64),
     /// Calls in spokes and to the hub's Organizations, Config and STS, by name.
     pub api_calls: BTreeMap<String, u64>,
 }
@@ -248,6 +262,9 @@ pub struct Site<S = Unlucky> {
     swept_at: Timestamp,
     said: BTreeSet<(String, String, String, Timestamp)>,
     messages: u64,
+    sweeps_nodes: bool,
+    /// The most parts in one message of a sweep, and the most that one message found or looked at.
+    largest: Mutex<(u64, u64)>,
 }
 
 /// Longest virtual time of a run.
@@ -293,6 +310,8 @@ impl<S: Backing> Site<S> {
             swept_at: start,
             said: BTreeSet::new(),
             messages: 0,
+            sweeps_nodes: false,
+            largest: Mutex::default(),
         }
     }
 
@@ -318,7 +337,7 @@ impl<S: Backing> Site<S> {
             } else {
                 // Before it is called rest: has an event been lost?
                 rested += 1;
-                self.shell.queues().push("spokes", Some("sweep".into()), Letter::sweep().body);
+                self.sweep();
                 for lane in rest.halted.keys() {
                     let event =
                         Event::LaneResumed { lane: lane.clone(), by: "sim-1".parse().map_err(|error| format!("{error}"))?, comment: "looked at".into() };
@@ -362,7 +381,7 @@ impl<S: Backing> Site<S> {
         }
         if self.now.duration_since(self.swept_at).as_secs() > 6 * 3600 {
             self.swept_at = self.now;
-            self.shell.queues().push("spokes", Some("sweep".into()), Letter::sweep().body);
+            self.sweep();
         }
         self.approve();
         for queue in ["events", "work", "sends", "spokes", "notices"] {
@@ -429,10 +448,41 @@ impl<S: Backing> Site<S> {
                 }
                 Ok(())
             }
-            Body::Task(Task::Sweep) => self.shell.sweep(self.now).await.map(drop).map_err(|error| words(&error)),
+            Body::Task(Task::Sweep) if me == Queue::Spokes => self.sweep_parts(vec![Part::RULES], 0).await,
+            Body::Task(Task::Parts { parts, tries }) if me == Queue::Spokes => self.sweep_parts(parts, tries).await,
+            Body::Task(Task::Parts { parts, tries }) => {
+                let letters = sweep::pack(parts, tries).map_err(|error| error.to_string())?;
+                self.shell.post_all(letters).await.map_err(|error| words(&error))
+            }
+            Body::Task(Task::Sweep) => Err("a sweep lies on a queue whose reader does not sweep".into()),
             Body::Task(Task::Items { items }) if me == Queue::Notices => self.shell.announce(items, &self.crier, self.now).await.map_err(|error| words(&error)),
             Body::Task(Task::Items { items }) => self.shell.perform(me, items, &clock, &stay).await.map_err(|error| words(&error)),
         }
+    }
+
+    async fn sweep_parts(&self, parts: Vec<Part>, tries: u32) -> Result<(), String> {
+        let most = usize::try_from(held(&self.largest).0).unwrap_or(usize::MAX).max(parts.len());
+        let end = self.shell.sweep(parts, tries, &|| self.now, &|| false).await.map_err(|error| intake::words(&error))?;
+        let mut largest = held(&self.largest);
+        largest.0 = u64::try_from(most).unwrap_or(u64::MAX);
+        largest.1 = largest.1.max(end.swept.new.max(end.swept.nodes));
+        Ok(())
+    }
+
+    /// Asks for a sweep of the aggregator, and of the nodes where that is wanted.
+    fn sweep(&self) {
+        self.shell.queues().push("spokes", Some("sweep".into()), Letter::sweep().body);
+        if self.sweeps_nodes {
+            let body = r#"{"tidegate":"sweep/2","parts":[{"spokes":{"turn":0,"of":1}}]}"#;
+            self.shell.queues().push("work", None, body.to_owned());
+        }
+    }
+
+    /// Sweeps read the nodes' patch states too.
+    #[must_use]
+    pub fn with_node_sweeps(mut self) -> Self {
+        self.sweeps_nodes = true;
+        self
     }
 
     /// Two people approve whatever is asked, each once, by a message on the work queue.
@@ -480,7 +530,10 @@ impl<S: Backing> Site<S> {
         let left = self.left().await?;
         let refused = held(&self.shell.queues().refused).clone();
         let notices = held(&self.crier.0).len();
+        let is_compliant = |state: &&State| matches!(state, State::Target(target) if target.standing == Standing::Compliant);
+        let compliant = self.checker.fold().items.values().filter(is_compliant).count();
         Ok(Ended {
+            compliant,
             violations,
             checked: self.checker.checked(),
             doubled: counts.doubled,
@@ -492,6 +545,7 @@ impl<S: Backing> Site<S> {
             secs: self.now.duration_since(self.started_at).as_secs(),
             messages: self.messages,
             posted: held(&self.shell.queues().posted).clone(),
+            largest_sweep: *held(&self.largest),
             api_calls: world.api_calls(),
         })
     }

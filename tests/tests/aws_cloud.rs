@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tidegate_aws::cloud::CloudSettings;
 use tidegate_aws::secret::Secret;
-use tidegate_engine::ports::{Cloud, SendRequest, Spoke};
+use tidegate_engine::ports::{Cloud, RuleAt, SendRequest, Spoke};
 use tidegate_events::action::{Notice, NoticeKind};
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Compliance, InvocationStatus};
@@ -394,7 +394,21 @@ async fn the_sweep_reads_through_empty_pages_and_active_accounts_only() {
         }
     });
     let cloud = server.cloud(CloudSettings { aggregator: Some("estate".into()), ..CloudSettings::default() });
-    let found = cloud.non_compliant().await.unwrap();
+    let (mut rules, mut next) = (Vec::new(), None);
+    loop {
+        let page = cloud.rules_with_findings(next.as_deref()).await.unwrap();
+        rules.extend(page.items);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(rules, [RuleAt { rule: RULE.into(), spoke: spoke("111122223333") }]);
+    let first = cloud.findings(&rules[0], None).await.unwrap();
+    assert_eq!((first.items.len(), first.next.as_deref()), (0, Some("2")), "an empty page is not the last one");
+    let second = cloud.findings(&rules[0], first.next.as_deref()).await.unwrap();
+    assert_eq!(second.next, None);
+    let found = second.items;
     let targets: Vec<String> = found.iter().map(|(target, _)| target.to_string()).collect();
     assert_eq!(targets, [1, 2].map(|n| format!("111122223333/eu-west-1/{}", instance(n))));
     assert_eq!(server.of("GetAggregateComplianceDetailsByConfigRule").len(), 2);
@@ -420,7 +434,54 @@ async fn the_inventory_counts_active_accounts_and_is_kept() {
     }
     assert_eq!(server.of("SelectAggregateResourceConfig").len(), 2);
     let without = server.cloud(CloudSettings::default());
-    assert!(without.inventory(None).await.is_err() && without.non_compliant().await.is_err(), "without an aggregator nothing is known");
+    assert!(without.inventory(None).await.is_err() && without.rules_with_findings(None).await.is_err(), "without an aggregator nothing is known");
+}
+
+#[tokio::test]
+async fn spokes_are_open_accounts_in_every_region_that_anybody_named() {
+    let server = spoke_says(|_| {
+        let row = |account: &str, region: &str| json!({ "accountId": account, "awsRegion": region, "COUNT(*)": 1 }).to_string();
+        Reply::Json(200, json!({ "Results": [row("111122223333", "us-east-1"), row("111122223333", "eu-west-1")] }))
+    });
+    let at = |spokes: Vec<Spoke>| -> Vec<String> { spokes.into_iter().map(|spoke| format!("{}/{}", spoke.account, spoke.region)).collect() };
+    let hub = server.cloud(CloudSettings::default());
+    let here = at(hub.spokes().await.unwrap());
+    assert_eq!(here, ["111122223333/eu-west-1", "777788889999/eu-west-1"], "without an aggregator there is the hub's Region");
+    assert!(server.of("SelectAggregateResourceConfig").is_empty());
+    let settings = CloudSettings { aggregator: Some("estate".into()), regions: vec!["ap-south-1".parse().unwrap()], ..CloudSettings::default() };
+    let all = at(server.cloud(settings).spokes().await.unwrap());
+    let expected = ["111122223333", "777788889999"].map(|account| ["ap-south-1", "eu-west-1", "us-east-1"].map(|region| format!("{account}/{region}")));
+    assert_eq!(all, expected.concat(), "accounts that may be entered, each in all Regions");
+}
+
+#[tokio::test]
+async fn managed_nodes_are_read_page_by_page() {
+    let server = spoke_says(|asked| match (asked.operation.as_str(), asked.json()["NextToken"].as_str()) {
+        ("GetResources", _) => {
+            let arn = asked.json()["ResourceARNList"][0].clone();
+            Reply::Json(200, json!({ "ResourceTagMappingList": [{ "ResourceARN": arn, "Tags": [{ "Key": "env", "Value": "prod" }] }] }))
+        }
+        (_, None) => {
+            let line = |n, platform: &str| json!({ "InstanceId": instance(n), "PingStatus": "ConnectionLost", "PlatformType": platform });
+            Reply::Json(200, json!({ "InstanceInformationList": [line(1, "Linux"), line(2, "Plan9"), line(3, "Windows")], "NextToken": "two" }))
+        }
+        (_, Some("two")) => Reply::Json(200, json!({ "InstanceInformationList": [], "NextToken": "three" })),
+        (_, Some("three")) => Reply::Json(200, json!({ "InstanceInformationList": [{ "InstanceId": instance(4), "PlatformType": "Linux" }] })),
+        (_, Some(round)) => Reply::Json(200, json!({ "InstanceInformationList": [], "NextToken": round })),
+    });
+    let cloud = server.cloud(CloudSettings::default());
+    let at = spoke("111122223333");
+    let first = cloud.managed_nodes(&at, None, true).await.unwrap();
+    let ids: Vec<InstanceId> = first.items.iter().map(|host| host.instance.clone()).collect();
+    assert_eq!((ids, first.next.as_deref()), (vec![instance(1), instance(3)], Some("two")), "a platform that nobody knows is left out");
+    assert_eq!((first.items[0].ping, first.items[0].tags.get("env").map(String::as_str)), (Ping::ConnectionLost, Some("prod")));
+    assert_eq!(cloud.managed_nodes(&at, Some("two"), true).await.unwrap().next.as_deref(), Some("three"));
+    let last = cloud.managed_nodes(&at, Some("three"), false).await.unwrap();
+    assert_eq!((last.items.len(), last.next), (1, None));
+    assert!(cloud.managed_nodes(&at, Some("round"), false).await.is_err(), "a page that is followed by itself");
+    let asked = server.of("DescribeInstanceInformation");
+    assert!(asked.iter().all(|asked| asked.json()["MaxResults"] == 50 && !asked.has("Filters")));
+    assert_eq!(server.of("GetResources").len(), 1, "tags where they are wanted and there is somebody to have them");
 }
 
 fn notice() -> Notice {

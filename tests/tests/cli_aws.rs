@@ -280,6 +280,7 @@ fn one_host_patches_a_small_estate() {
             ("TIDEGATE_EXTERNAL_ID", &text("/external_id")),
             ("TIDEGATE_AGGREGATOR", "organization"),
             ("TIDEGATE_SWEEP_SECS", "0"),
+            ("TIDEGATE_SWEEP_NODES_SECS", "0"),
         ],
     );
     let (policy, store, log) = (folder.path().join("policy.toml"), folder.path().join("tidegate.db"), folder.path().join("serve.log"));

@@ -3,10 +3,14 @@
 
 use std::fmt;
 
+use tidegate_events::id::Region;
+
 use crate::secret::Secret;
 
 /// How often the aggregator is asked for what no event has told, in seconds, where nothing is set.
 const SWEEP_SECS: u32 = 900;
+/// After how long every account's nodes have been looked at once, in seconds, where nothing is set.
+const SWEEP_NODES_SECS: u32 = 86_400;
 
 /// Everything that is wrong with the environment.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,11 +107,30 @@ impl<'a> Reader<'a> {
 
     /// How often the aggregator is asked for what no event has told, in seconds; 0 means never.
     pub fn sweep_secs(&mut self) -> u32 {
-        let sweep = self.maybe("TIDEGATE_SWEEP_SECS");
-        let sweep = self.matched("TIDEGATE_SWEEP_SECS", sweep, "seconds, a multiple of 60 up to 86400, or 0 for never", |secs| {
-            secs.parse::<u32>().is_ok_and(|secs| secs % 60 == 0 && secs <= 86_400)
-        });
-        sweep.and_then(|secs| secs.parse().ok()).unwrap_or(SWEEP_SECS)
+        self.every("TIDEGATE_SWEEP_SECS", 60, 86_400, SWEEP_SECS)
+    }
+
+    /// After how long the patch states of every account's nodes have been read once, in seconds; 0 means never.
+    pub fn sweep_nodes_secs(&mut self) -> u32 {
+        self.every("TIDEGATE_SWEEP_NODES_SECS", 900, 604_800, SWEEP_NODES_SECS)
+    }
+
+    fn every(&mut self, name: &str, step: u32, most: u32, default: u32) -> u32 {
+        let text = self.maybe(name);
+        let expected = format!("seconds, a multiple of {step} up to {most}, or 0 for never");
+        let text = self.matched(name, text, &expected, |secs| secs.parse::<u32>().is_ok_and(|secs| secs % step == 0 && secs <= most));
+        text.and_then(|secs| secs.parse().ok()).unwrap_or(default)
+    }
+
+    /// Regions that are looked into beside the hub's own and those where the aggregator knows instances.
+    pub fn regions(&mut self) -> Vec<Region> {
+        let Some(names) = self.maybe("TIDEGATE_REGIONS") else { return Vec::new() };
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let read: Result<Vec<Region>, _> = names.map(str::parse).collect();
+        read.unwrap_or_else(|error| {
+            self.faults.push(format!("`TIDEGATE_REGIONS`: {error}; expected Regions with commas between them"));
+            Vec::new()
+        })
     }
 
     /// The AWS partition.

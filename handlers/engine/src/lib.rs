@@ -9,6 +9,7 @@ pub mod perform;
 pub mod ports;
 pub mod shell;
 pub mod store;
+pub mod sweep;
 pub mod tokens;
 
 pub use error::EngineError;

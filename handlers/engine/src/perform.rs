@@ -8,8 +8,6 @@ use tidegate_events::Action;
 use tidegate_events::action::Nudge;
 use tidegate_events::entry::RunStep;
 use tidegate_events::event::{Answer, Event, RosterMember};
-use tidegate_events::fact::Fact;
-use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, InstanceId, Region, WaveId};
 use tidegate_rules::desk::later;
 use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX, Counts};
@@ -288,23 +286,6 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         }
         actions.extend(self.answer(Event::Answer(Answer::ComplianceRead { cell: cell.clone(), asked: instances.to_vec(), seen }), now).await?);
         Ok(actions)
-    }
-
-    /// Asks the aggregator for everything that is non-compliant and takes in what no event has told. Gives how many were new.
-    ///
-    /// # Errors
-    /// When a finding could not be stored.
-    pub async fn sweep(&self, now: Timestamp) -> Result<Result<u64, SpokeFault>, EngineError> {
-        let found: Vec<(tidegate_events::id::TargetKey, Fact)> = match self.cloud().non_compliant().await {
-            Ok(found) => found,
-            Err(fault) => return Ok(Err(fault)),
-        };
-        let mut new = 0;
-        for (target, fact) in found {
-            let handled = self.handle(&Event::Finding { target, fact }, now).await?;
-            new += u64::from(handled.outcome == tidegate_rules::decide::Outcome::Accepted);
-        }
-        Ok(Ok(new))
     }
 }
 

@@ -77,6 +77,24 @@ pub struct Inventory {
     pub ous: BTreeMap<AccountId, Vec<String>>,
 }
 
+/// A Config rule that has findings in one spoke, as the aggregator knows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RuleAt {
+    /// The rule's name.
+    pub rule: String,
+    /// Where it judges.
+    pub spoke: Spoke,
+}
+
+/// One page of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paged<T> {
+    /// What is on it; may be nothing, and still be followed by another page.
+    pub items: Vec<T>,
+    /// What asks for the next page; `None` after the last.
+    pub next: Option<String>,
+}
+
 /// The organization that is acted on. Every method is one AWS operation (a few pages of it at most), and every error is a
 /// [`SpokeFault`]: the caller decides from its kind, never from its text.
 pub trait Cloud: Send + Sync {
@@ -84,6 +102,12 @@ pub trait Cloud: Send + Sync {
     fn inventory(&self, tag_key: Option<&str>) -> impl Future<Output = Result<Arc<Inventory>, SpokeFault>> + Send;
     /// `ssm:DescribeInstanceInformation` (and tags) for at most 50 ids; unknown ids are absent.
     fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> impl Future<Output = Result<Vec<Host>, SpokeFault>> + Send;
+    /// Every account that may be entered, in every Region that is looked into: those where the organization is known to have
+    /// nodes, and those that the settings name. In order; a spoke of it may have no nodes, or not let us in.
+    fn spokes(&self) -> impl Future<Output = Result<Vec<Spoke>, SpokeFault>> + Send;
+    /// One page (at most 50) of all nodes that Systems Manager manages in a spoke, by `ssm:DescribeInstanceInformation` without
+    /// ids, `next` being what the page before gave. Their tags are read where `tags` says so, which is calls of their own.
+    fn managed_nodes(&self, spoke: &Spoke, next: Option<&str>, tags: bool) -> impl Future<Output = Result<Paged<Host>, SpokeFault>> + Send;
     /// `ssm:SendCommand`, sent at most once: no retry below this line.
     fn send(&self, request: &SendRequest) -> impl Future<Output = SendOutcome> + Send;
     /// `ssm:ListCommands` over a span of time for one document, all pages or an error.
@@ -104,8 +128,10 @@ pub trait Cloud: Send + Sync {
     fn start_evaluation(&self, spoke: &Spoke, rules: &[String]) -> impl Future<Output = Result<(), SpokeFault>> + Send;
     /// `config:GetComplianceDetailsByConfigRule` (or by resource), for these; `None` where Config records nothing of it.
     fn compliance(&self, spoke: &Spoke, instances: &[InstanceId]) -> impl Future<Output = Result<Vec<(InstanceId, Option<Fact>)>, SpokeFault>> + Send;
-    /// The Config aggregator's list of everything that is NON_COMPLIANT: repairs findings whose event was lost.
-    fn non_compliant(&self) -> impl Future<Output = Result<Vec<(TargetKey, Fact)>, SpokeFault>> + Send;
+    /// One page of what the Config aggregator knows of rules with findings, and where (accounts that may be entered only).
+    fn rules_with_findings(&self, next: Option<&str>) -> impl Future<Output = Result<Paged<RuleAt>, SpokeFault>> + Send;
+    /// One page of what a rule calls NON_COMPLIANT in a spoke, as the aggregator lists it: repairs findings whose event was lost.
+    fn findings(&self, at: &RuleAt, next: Option<&str>) -> impl Future<Output = Result<Paged<(TargetKey, Fact)>, SpokeFault>> + Send;
     /// `sns:Publish`.
     fn notify(&self, notice: &Notice) -> impl Future<Output = Result<(), SpokeFault>> + Send;
 }

@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::LambdaEvent;
+use tidegate_engine::sweep::Part;
 
 use crate::batch::{self, Record};
 use crate::log::Metrics;
 use crate::shell::{Body, read_body};
 use crate::site::{Site, leave_by, now};
+use crate::sweep;
 use crate::task::{Item, Queue, Task};
 
 /// Runs `work` on every record of a batch, and writes the invocation's metrics.
@@ -61,8 +63,13 @@ pub(crate) async fn perform_record(site: &Site, me: Queue, record: &Record, scop
     let mut metrics = Metrics::default();
     let done = match read_body(&record.body) {
         Ok(Body::Task(Task::Items { items })) => perform_items(site, me, items, scope, &mut metrics).await,
-        Ok(Body::Task(Task::Sweep)) if me == Queue::Spokes => reevaluate::sweep(site, &mut metrics).await,
-        Ok(Body::Task(Task::Sweep)) => site.shell().await.send(crate::task::Letter::sweep()).await.map_err(|error| crate::intake::words(&error)),
+        Ok(Body::Task(task @ (Task::Sweep | Task::Parts { .. }))) => {
+            let (parts, tries) = match task {
+                Task::Parts { parts, tries } => (parts, tries),
+                _ => (vec![Part::RULES], 0),
+            };
+            if me == Queue::Spokes { reevaluate::sweep(site, parts, tries, scope, &mut metrics).await } else { forward(site, parts, tries).await }
+        }
         Ok(Body::Foreign) => {
             let why = format!("the {} queue carries tasks of ours only: expected `{{\"tidegate\":\"items/1\",..}}`", me.name());
             crate::intake::refuse(site.shell().await.queues(), record, 0, why, &mut metrics).await
@@ -71,6 +78,12 @@ pub(crate) async fn perform_record(site: &Site, me: Queue, record: &Record, scop
     };
     scope.merge(metrics);
     done
+}
+
+/// Parts of a sweep that were put off, or asked for by hand, on a queue whose reader enters no spoke.
+async fn forward(site: &Site, parts: Vec<Part>, tries: u32) -> Result<(), String> {
+    let letters = sweep::pack(parts, tries).map_err(|error| error.to_string())?;
+    site.shell().await.post_all(letters).await.map_err(|error| crate::intake::words(&error))
 }
 
 async fn perform_items(site: &Site, me: Queue, items: Vec<Item>, scope: &Scope, metrics: &mut Metrics) -> Result<(), String> {

@@ -11,6 +11,7 @@ pub mod post;
 pub mod settings;
 pub mod shell;
 pub mod site;
+pub mod sweep;
 pub mod task;
 
 use std::pin::Pin;

@@ -13,6 +13,8 @@ use crate::task::{Letter, Queue};
 
 /// Bytes in one SendMessageBatch: SQS takes 1 MiB, and attributes count too.
 const BATCH_BYTES_MAX: usize = 900 * 1024;
+/// The longest delay that SQS knows, in seconds.
+const DELAY_SECS_MAX: u32 = 900;
 /// How often what a batch did not take is sent again.
 const TRIES_MAX: usize = 4;
 
@@ -53,6 +55,8 @@ impl SqsPost {
                 if let Some(group) = &letter.group {
                     // A new id for every message: an ask that is made again a minute later is no duplicate.
                     entry = entry.message_group_id(group).message_deduplication_id(tidegate_aws::random::name());
+                } else if letter.delay_secs > 0 {
+                    entry = entry.delay_seconds(i32::try_from(letter.delay_secs.min(DELAY_SECS_MAX)).unwrap_or(0));
                 }
                 request = request.entries(entry.build().map_err(|error| error.to_string())?);
             }

@@ -3,6 +3,7 @@
 
 use tidegate_aws::environment::{EnvironmentError, Reader};
 use tidegate_aws::secret::Secret;
+use tidegate_events::id::Region;
 use tidegate_rules::policy::{self, Policy};
 
 /// The function that this process is, as `_HANDLER` names it.
@@ -91,6 +92,10 @@ pub struct Settings {
     pub bucket: Option<String>,
     /// How often the aggregator is asked for what no event has told, in seconds; a multiple of 60. 0 means never.
     pub sweep_secs: u32,
+    /// After how long the patch states of every account's nodes have been read once, in seconds. 0 means never.
+    pub sweep_nodes_secs: u32,
+    /// Regions whose nodes are read beside those that the aggregator knows instances in.
+    pub regions: Vec<Region>,
     /// The AWS partition.
     pub partition: String,
 }
@@ -133,7 +138,7 @@ impl Settings {
         } else {
             reader.maybe("TIDEGATE_BUCKET")
         };
-        let sweep_secs = reader.sweep_secs();
+        let (sweep_secs, sweep_nodes_secs, regions) = (reader.sweep_secs(), reader.sweep_nodes_secs(), reader.regions());
         let settings = Self {
             function,
             table,
@@ -145,6 +150,8 @@ impl Settings {
             console_url: console_url.map(|url| url.trim_end_matches('/').to_owned()),
             bucket,
             sweep_secs,
+            sweep_nodes_secs,
+            regions,
             partition: reader.partition(),
             policy: reader.done(policy)?,
         };
@@ -184,6 +191,7 @@ mod tests {
     #[test]
     fn what_is_set_is_read() {
         let settings = Settings::read(Function::Gate, &full, &no_file).unwrap();
+        assert_eq!((settings.sweep_nodes_secs, settings.regions.len()), (86_400, 0));
         assert_eq!((settings.spoke_role.as_str(), settings.sweep_secs, settings.policy.name.as_str()), ("PatchExecRole", 900, "default"));
     }
 
@@ -192,6 +200,8 @@ mod tests {
         let get = |name: &str| match name {
             "TIDEGATE_QUEUE_SENDS" => Some("sends".into()),
             "TIDEGATE_SWEEP_SECS" => Some("90".into()),
+            "TIDEGATE_SWEEP_NODES_SECS" => Some("daily".into()),
+            "TIDEGATE_REGIONS" => Some("eu-central-1, nowhere".into()),
             "TIDEGATE_SPOKE_ROLE" => Some("arn:aws:iam::111122223333:role/PatchExecRole".into()),
             "TIDEGATE_POLICY" => Some("brisk".into()),
             "TIDEGATE_EXTERNAL_ID" => Some("x".into()),
@@ -203,6 +213,8 @@ mod tests {
             "TIDEGATE_QUEUE_WORK",
             "TIDEGATE_QUEUE_SENDS",
             "TIDEGATE_SWEEP_SECS",
+            "TIDEGATE_SWEEP_NODES_SECS",
+            "TIDEGATE_REGIONS",
             "TIDEGATE_SPOKE_ROLE",
             "TIDEGATE_POLICY",
             "TIDEGATE_EXTERNAL_ID",

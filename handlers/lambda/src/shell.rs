@@ -10,7 +10,6 @@ use tidegate_engine::shell::nudge_of;
 use tidegate_engine::store::{ActionId, Store};
 use tidegate_engine::{Engine, EngineError};
 use tidegate_events::action::Notice;
-use tidegate_events::host::SpokeFault;
 use tidegate_events::{Action, Event};
 use tidegate_rules::decide::Outcome;
 
@@ -192,22 +191,23 @@ impl<S: Fresh, C: Cloud, P: Post> Shell<S, C, P> {
         Ok(ticked)
     }
 
-    /// Asks the aggregator for everything that is non-compliant, and takes in what no event has told. Gives how many were new.
-    ///
-    /// # Errors
-    /// When a finding could not be stored, or what follows was not taken.
-    pub async fn sweep(&self, now: Timestamp) -> Result<Result<u64, SpokeFault>, ShellError> {
-        let found = self.engine.sweep(now).await?;
-        self.hand_on(self.fresh().collect()).await?;
-        Ok(found)
-    }
-
     /// Puts a message on a queue.
     ///
     /// # Errors
     /// When it was not taken.
     pub async fn send(&self, letter: Letter) -> Result<(), ShellError> {
-        self.post.post(vec![letter]).await.map_err(ShellError::Post)
+        self.post_all(vec![letter]).await
+    }
+
+    /// Puts messages on their queues.
+    ///
+    /// # Errors
+    /// When they were not taken.
+    pub async fn post_all(&self, letters: Vec<Letter>) -> Result<(), ShellError> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        self.post.post(letters).await.map_err(ShellError::Post)
     }
 
     /// Puts items on their queues.
@@ -228,7 +228,8 @@ impl<S: Fresh, C: Cloud, P: Post> Shell<S, C, P> {
         Ok(self.engine.store().performed(done).await.map_err(|source| EngineError::Store { what: "the outbox".into(), source })?)
     }
 
-    fn fresh(&self) -> impl Iterator<Item = Item> + use<S, C, P> {
+    /// What was put into the outbox since the last call.
+    pub(crate) fn fresh(&self) -> impl Iterator<Item = Item> + use<S, C, P> {
         self.engine.store().take_fresh().into_iter().map(|(id, action)| Item::kept(id, action))
     }
 }

@@ -84,6 +84,7 @@ impl Site {
             topic: settings.topic.clone(),
             // Tags decide about waves and exemptions, of older pinned policies too: they are always read.
             tags_wanted: true,
+            regions: settings.regions.clone(),
             hub_account: self.account.get().copied(),
             ..CloudSettings::default()
         }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_engine::store::ActionId;
+use tidegate_engine::sweep::Part;
 use tidegate_events::Action;
 use tidegate_events::id::AccountId;
 
@@ -71,9 +72,18 @@ pub enum Task {
         /// In this order.
         items: Vec<Item>,
     },
-    /// Ask the aggregator what is non-compliant, and take in what no event has told.
+    /// Ask the aggregator what is non-compliant, and take in what no event has told. As [`Part::RULES`].
     #[serde(rename = "sweep/1")]
     Sweep,
+    /// Do these parts of a sweep.
+    #[serde(rename = "sweep/2")]
+    Parts {
+        /// In any order; of one account, where they are about one.
+        parts: Vec<Part>,
+        /// How often they were tried in vain.
+        #[serde(default)]
+        tries: u32,
+    },
 }
 
 impl Task {
@@ -101,12 +111,14 @@ pub struct Letter {
     pub group: Option<String>,
     /// The body.
     pub body: String,
+    /// Seconds before it can be received, at most 900. Only on queues without groups.
+    pub delay_secs: u32,
 }
 
 impl Letter {
-    /// A sweep, which is one function's work at a time.
+    /// A sweep of the aggregator. Written as it always was, so that functions of yesterday read it too.
     pub fn sweep() -> Self {
-        Self { queue: Queue::Spokes, group: Some("sweep".into()), body: r#"{"tidegate":"sweep/1"}"#.into() }
+        Self { queue: Queue::Spokes, group: Some("sweep".into()), body: r#"{"tidegate":"sweep/1"}"#.into(), delay_secs: 0 }
     }
 }
 
@@ -163,7 +175,7 @@ pub fn pack(items: Vec<Item>) -> Result<Vec<Letter>, serde_json::Error> {
 }
 
 fn letter(queue: Queue, group: Option<String>, items: Vec<Item>) -> Result<Letter, serde_json::Error> {
-    Ok(Letter { queue, group, body: serde_json::to_string(&Task::Items { items })? })
+    Ok(Letter { queue, group, body: serde_json::to_string(&Task::Items { items })?, delay_secs: 0 })
 }
 
 #[cfg(test)]

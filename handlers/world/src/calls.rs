@@ -84,9 +84,9 @@ impl Calls {
     }
 
     /// A read in the hub's own account.
-    pub fn read_hub(&mut self, state: &State, call: &'static str) -> Result<(), SpokeFault> {
+    pub fn read_hub(&mut self, state: &State, call: &'static str, about: &str) -> Result<(), SpokeFault> {
         self.count_hub(call, 1);
-        hub().map_or(Ok(()), |hub| fault(state, &hub, call, ""))
+        hub().map_or(Ok(()), |hub| fault(state, &hub, call, about))
     }
 }
 

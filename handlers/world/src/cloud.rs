@@ -1,22 +1,26 @@
 //! The world as the engine calls it: every call enters the account, is counted, may fail on the way, and is answered at once.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::host::{Host, SpokeFault};
-use tidegate_events::id::{CommandId, InstanceId, TargetKey};
+use tidegate_events::id::{CommandId, InstanceId, Region, TargetKey};
 
 use crate::clock::HOUR;
 use crate::log::Call;
 use crate::ssm::IDS_MAX;
-use crate::state::State;
+use crate::state::{State, usize_of};
 use crate::world::{Inner, World};
+
+/// Lines of a page of the aggregator's: of rules, and of findings.
+const RULES_MAX: usize = 1_000;
+const FINDINGS_MAX: usize = 100;
 
 /// Pages of an answer; an empty answer is one page too.
 fn pages(items: usize, per_page: usize) -> usize {
@@ -39,8 +43,8 @@ impl Cloud for World {
             return Ok(Arc::clone(inventory));
         }
         if !calls.inventory_at.as_ref().is_some_and(fresh) {
-            calls.read_hub(state, "organizations:ListAccounts")?;
-            calls.read_hub(state, "config:SelectAggregateResourceConfig")?;
+            calls.read_hub(state, "organizations:ListAccounts", "")?;
+            calls.read_hub(state, "config:SelectAggregateResourceConfig", "")?;
             calls.count_hub("organizations:ListAccounts", pages(state.accounts.len(), 20) - 1);
             calls.count_hub("config:SelectAggregateResourceConfig", pages(state.hosts.len(), 100) - 1);
             calls.inventory_at = Some(state.now);
@@ -55,6 +59,25 @@ impl Cloud for World {
         let Inner { state, calls, .. } = &mut *guard;
         calls.read(state, spoke, "ssm:DescribeInstanceInformation", pages(instances.len(), IDS_MAX), first(instances))?;
         Ok(state.describe(spoke, instances))
+    }
+
+    /// Active accounts in every Region where any of them has an instance.
+    async fn spokes(&self) -> Result<Vec<Spoke>, SpokeFault> {
+        let regions: Vec<Region> = self.inventory(None).await?.by_region.keys().cloned().collect();
+        let guard = self.inner();
+        let accounts = guard.state.accounts.keys().filter(|account| guard.state.is_active(**account));
+        Ok(accounts.flat_map(|account| regions.iter().map(|region| Spoke { account: *account, region: region.clone() })).collect())
+    }
+
+    async fn managed_nodes(&self, spoke: &Spoke, next: Option<&str>, tags: bool) -> Result<Paged<Host>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read(state, spoke, "ssm:DescribeInstanceInformation", 1, next.unwrap_or_default())?;
+        let page = state.managed_nodes(spoke, next, tags);
+        if tags {
+            calls.count(spoke, "tag:GetResources", usize::from(!page.items.is_empty()));
+        }
+        Ok(page)
     }
 
     async fn send(&self, request: &SendRequest) -> SendOutcome {
@@ -128,28 +151,40 @@ impl Cloud for World {
 
     /// One call says which accounts and Regions have findings, then one chain of calls for each of them (aws-facts 4). The aggregator
     /// is minutes behind, and shows active accounts only.
-    async fn non_compliant(&self) -> Result<Vec<(TargetKey, Fact)>, SpokeFault> {
+    async fn rules_with_findings(&self, next: Option<&str>) -> Result<Paged<RuleAt>, SpokeFault> {
         let mut guard = self.inner();
         let Inner { state, calls, .. } = &mut *guard;
-        calls.read_hub(state, "config:DescribeAggregateComplianceByConfigRules")?;
-        calls.read_hub(state, "config:GetAggregateComplianceDetailsByConfigRule")?;
-        let hosts = state.aggregate.iter().filter_map(|(at, verdict)| Some((state.host(*at)?, *verdict)));
-        let mut spokes: BTreeMap<u32, usize> = BTreeMap::new();
-        let mut found = Vec::new();
-        for (host, verdict) in hosts.filter(|(host, _)| state.is_active(host.key.account)) {
-            *spokes.entry(host.spoke).or_default() += 1;
-            found.push((host.key.clone(), state.fact(host, verdict)));
+        calls.read_hub(state, "config:DescribeAggregateComplianceByConfigRules", next.unwrap_or_default())?;
+        let places: BTreeSet<u32> = state.aggregate.keys().filter_map(|at| Some(state.host(*at)?.spoke)).collect();
+        let spokes = places.into_iter().filter_map(|at| Some(&state.spokes.get(usize_of(at))?.spoke));
+        let mut rules: Vec<RuleAt> = spokes
+            .filter(|spoke| state.is_active(spoke.account))
+            .map(|spoke| RuleAt { rule: state.rule_of(spoke.account).to_owned(), spoke: spoke.clone() })
+            .collect();
+        rules.sort();
+        let at: usize = next.and_then(|next| next.parse().ok()).unwrap_or_default();
+        let more = rules.len() > at.saturating_add(RULES_MAX);
+        Ok(Paged { items: rules.into_iter().skip(at).take(RULES_MAX).collect(), next: more.then(|| at.saturating_add(RULES_MAX).to_string()) })
+    }
+
+    async fn findings(&self, at: &RuleAt, next: Option<&str>) -> Result<Paged<(TargetKey, Fact)>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read_hub(state, "config:GetAggregateComplianceDetailsByConfigRule", &format!("{}/{}/{next:?}", at.spoke.account, at.spoke.region))?;
+        if !state.is_active(at.spoke.account) || state.rule_of(at.spoke.account) != at.rule {
+            return Ok(Paged { items: Vec::new(), next: None });
         }
-        calls.count_hub("config:DescribeAggregateComplianceByConfigRules", pages(spokes.len(), 1_000) - 1);
-        let details: usize = spokes.values().map(|findings| pages(*findings, 100)).sum();
-        calls.count_hub("config:GetAggregateComplianceDetailsByConfigRule", details.saturating_sub(1));
-        Ok(found)
+        let mut items = state.listed(&at.spoke, next, FINDINGS_MAX + 1);
+        let more = items.len() > FINDINGS_MAX;
+        items.truncate(FINDINGS_MAX);
+        let next = items.last().filter(|_| more).map(|(key, _)| key.instance.as_str().to_owned());
+        Ok(Paged { items, next })
     }
 
     async fn notify(&self, _notice: &Notice) -> Result<(), SpokeFault> {
         let mut guard = self.inner();
         let Inner { state, calls, .. } = &mut *guard;
-        calls.read_hub(state, "sns:Publish")
+        calls.read_hub(state, "sns:Publish", "")
     }
 }
 

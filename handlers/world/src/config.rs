@@ -3,7 +3,9 @@
 //! A report is recorded minutes later, or at the next daily slot, or never. The rule is evaluated seconds after the recording,
 //! against the captured state, and only a change of the compliance type is an event (aws-facts 1.1, 1.5, 1.6).
 
+use tidegate_engine::ports::Spoke;
 use tidegate_events::fact::{Compliance, Fact, FactSource, Operation};
+use tidegate_events::id::{AccountId, InstanceId, TargetKey};
 
 use crate::agenda::Happening;
 use crate::bus::News;
@@ -185,7 +187,21 @@ impl State {
     pub fn fact(&self, host: &Host, verdict: Verdict) -> Fact {
         let again = self.spokes.get(usize_of(host.spoke)).and_then(|spoke: &SpokeState| spoke.reevaluated);
         let recorded = verdict.recorded.max(again.unwrap_or(verdict.recorded));
-        let rule = self.accounts.get(&host.key.account).and_then(|account| account.rules.first()).map_or(RULE, String::as_str);
+        let rule = self.rule_of(host.key.account);
         Fact { compliance: verdict.compliance, ordering: time(verdict.ordering), recorded: time(recorded), source: FactSource::ConfigRule(rule.to_owned()) }
+    }
+    /// The rule that judges in an account.
+    pub fn rule_of(&self, account: AccountId) -> &str {
+        self.accounts.get(&account).and_then(|account| account.rules.first()).map_or(RULE, String::as_str)
+    }
+
+    /// What the aggregator lists of a spoke, by instance, from after one on.
+    pub fn listed(&self, spoke: &Spoke, after: Option<&str>, most: usize) -> Vec<(TargetKey, Fact)> {
+        let hosts = self.spoke(spoke).into_iter().flat_map(|spoke| &spoke.hosts);
+        let mut found: Vec<(&InstanceId, Verdict, u32)> =
+            hosts.filter(|(id, _)| after.is_none_or(|after| id.as_str() > after)).filter_map(|(id, at)| Some((id, *self.aggregate.get(at)?, *at))).collect();
+        found.sort_unstable_by_key(|(id, ..)| *id);
+        let facts = found.into_iter().take(most).filter_map(|(_, verdict, at)| self.host(at).map(|host| (host.key.clone(), self.fact(host, verdict))));
+        facts.collect()
     }
 }

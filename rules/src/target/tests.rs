@@ -1,4 +1,4 @@
-//! What a copy of a verdict may do and may not, and that the order of arrival decides nothing.
+//! What a copy of a verdict, and a patch state, may do and may not, and that the order of arrival decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -138,6 +138,90 @@ fn a_copy_contradicts_no_proof_and_takes_back_no_result_of_ours() {
     assert_eq!((world.hear(&copy(NonCompliant, 5000)), world.standing()), ("accepted", "unreachable"), "it is looked at when it is due");
 }
 
+/// What a patch state says: as at first hand, to open; nothing to close.
+fn patch_state(second: i64) -> Fact {
+    Fact { compliance: NonCompliant, ordering: time(second), recorded: time(second), source: FactSource::PatchState }
+}
+
+#[test]
+fn a_patch_state_opens_what_nobody_has_judged() {
+    let mut world = World::new();
+    assert_eq!((world.hear(&patch_state(5)), world.standing()), ("accepted", "enrolled"));
+    assert_eq!(world.hear(&patch_state(5)), "duplicate", "every sweep reads the same state until the next scan");
+    // What AWS Config says later of the same scan is newer by minutes, and changes nothing.
+    assert_eq!((world.hear(&config(NonCompliant, 300)), world.standing()), ("accepted", "enrolled"));
+    assert_eq!((world.hear(&patch_state(5)), world.standing()), ("duplicate", "enrolled"));
+}
+
+#[test]
+fn a_patch_state_that_is_older_than_what_is_known_is_stale() {
+    for compliance in [NonCompliant, Compliant] {
+        let mut world = World::new();
+        world.hear(&config(compliance, 10));
+        let standing = world.standing();
+        assert_eq!((world.hear(&patch_state(9)), world.standing()), ("stale", standing));
+    }
+    // A scan after Config's last word finds something missing: Config lags, or does not record.
+    let mut world = World::new();
+    world.hear(&config(Compliant, 10));
+    assert_eq!((world.hear(&patch_state(11)), world.standing()), ("accepted", "enrolled"));
+    // It is at first hand: Security Hub's copies say nothing against it, whenever they were made; Config's newer word does.
+    assert_eq!((world.hear(&copy(Compliant, 9000)), world.standing()), ("stale", "enrolled"));
+    assert_eq!((world.hear(&config(Compliant, 12)), world.standing()), ("accepted", "compliant"));
+}
+
+#[test]
+fn a_patch_state_closes_nothing() {
+    let mut world = World::new();
+    world.hear(&config(NonCompliant, 10));
+    let clean = Fact { compliance: Compliant, ..patch_state(5000) };
+    assert_eq!((world.hear(&clean), world.standing()), ("ignored", "enrolled"));
+    assert_eq!(world.target().facts.len(), 1, "nor is it kept");
+}
+
+#[test]
+fn what_our_own_runs_leave_behind_starts_no_loop() {
+    let cell: CellId = "patch-default.1.w0/111122223333/us-east-1/0".parse().unwrap();
+    let unconfirmed = |lag| Standing::PatchedUnconfirmed { cell: cell.clone(), installed_at: time(50), proven_at: time(60), lag };
+    let lagging = tidegate_events::entry::Lag::ConfigLagging;
+    // The state from before the run, and the Install's own report: older than the scan that has proven it.
+    for (standing, second) in [(unconfirmed(None), 40), (unconfirmed(None), 55), (unconfirmed(Some(lagging)), 55), (unconfirmed(Some(lagging)), 60)] {
+        let mut world = World::at(standing.clone());
+        world.hear(&patch_state(second));
+        assert_eq!(world.target().standing, standing, "{second}");
+    }
+    // The run's own result says what is missing: it was judged already.
+    for standing in [
+        Standing::PendingReboot { cell: cell.clone() },
+        Standing::Quarantined { owner: "ops".into(), why: "it failed".into() },
+        Standing::Retrying { not_before: time(200_000) },
+        Standing::Gone,
+    ] {
+        let mut world = World::at(standing.clone());
+        assert_eq!(world.hear(&patch_state(5000)), "accepted");
+        assert_eq!(world.target().standing, standing);
+    }
+    // While a batch holds the lease it is kept, and decided at its release.
+    let batch = "patch-default.1.w0/111122223333/us-east-1/0/0".parse().unwrap();
+    let mut world = World::new();
+    let target = Target { lease: Some(batch), ..Target::new(key()) };
+    world.loaded.items.insert(Key::target(&key()), Some(State::Target(Box::new(target))));
+    assert_eq!((world.hear(&patch_state(5000)), world.standing()), ("accepted", "compliant"));
+}
+
+#[test]
+fn a_scan_after_the_proof_is_a_finding_of_its_own() {
+    let cell: CellId = "patch-default.1.w0/111122223333/us-east-1/0".parse().unwrap();
+    let unconfirmed = |lag| Standing::PatchedUnconfirmed { cell: cell.clone(), installed_at: time(50), proven_at: time(60), lag };
+    let mut world = World::at(unconfirmed(Some(tidegate_events::entry::Lag::ConfigLagging)));
+    assert_eq!((world.hear(&patch_state(5000)), world.standing()), ("accepted", "enrolled"));
+    // While Config's word is awaited, it is what that word would be.
+    let mut world = World::at(unconfirmed(None));
+    assert_eq!(world.hear(&patch_state(5000)), "accepted");
+    assert!(matches!(world.target().standing, Standing::Retrying { .. }), "{:?}", world.target().standing);
+    assert_eq!(world.target().verdict, Some(Verdict::FalseSuccess));
+}
+
 #[test]
 fn an_automation_is_nobodys_of_ours() {
     let event = Event::AutomationChanged {
@@ -151,9 +235,17 @@ fn an_automation_is_nobodys_of_ours() {
 }
 
 fn facts() -> impl Strategy<Value = Vec<Fact>> {
-    let fact = (any::<bool>(), any::<bool>(), 0..6_i64).prop_map(|(is_copy, is_bad, second)| {
+    let fact = (0..3, any::<bool>(), 0..6_i64).prop_map(|(source, is_bad, second)| {
         let compliance = if is_bad { NonCompliant } else { Compliant };
-        if is_copy { copy(compliance, second) } else { config(compliance, second) }
+        match source {
+            0 => copy(compliance, second),
+            // An agent's end and Config's capture are never the same moment.
+            1 if is_bad => {
+                let at = time(second) + jiff::SignedDuration::from_millis(500);
+                Fact { ordering: at, recorded: at, ..patch_state(second) }
+            }
+            _ => config(compliance, second),
+        }
     });
     proptest::collection::vec(fact, 1..8)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_sdk_config::types::{ComplianceType, ConfigRuleComplianceFilters};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tidegate_engine::ports::Inventory;
+use tidegate_engine::ports::{Inventory, Paged, RuleAt, Spoke};
 use tidegate_events::fact::Fact;
 use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{AccountId, Region, TargetKey};
@@ -65,6 +65,17 @@ pub(super) async fn inventory(inner: &Inner, tag_key: Option<&str>) -> Result<Ar
     let inventory = Arc::new(count(inner, aggregator, &tree, tag_key).await.map_err(Failure::in_hub)?);
     known.insert(key, (Arc::clone(&inventory), inner.hub.now()));
     Ok(inventory)
+}
+
+/// Open accounts, each in every Region that is looked into. Without an aggregator only the settings and the hub name Regions.
+pub(super) async fn spokes(inner: &Inner) -> Result<Vec<Spoke>, SpokeFault> {
+    let mut regions: BTreeSet<Region> = inner.settings.regions.iter().chain(inner.hub.region()).cloned().collect();
+    if inner.settings.aggregator.is_some() {
+        regions.extend(inventory(inner, None).await?.by_region.keys().cloned());
+    }
+    let tree = inner.directory.tree().await?;
+    let accounts = tree.accounts.keys().filter(|account| is_open(&tree, **account));
+    Ok(accounts.flat_map(|account| regions.iter().map(|region| Spoke { account: *account, region: region.clone() })).collect())
 }
 
 fn is_open(tree: &Tree, account: AccountId) -> bool {
@@ -132,75 +143,74 @@ async fn select(inner: &Inner, aggregator: &str, expression: &str, limit: Option
     }
 }
 
-/// Everything that a rule of the catalog calls NON_COMPLIANT in an active account, each with its newest statement.
-pub(super) async fn non_compliant(inner: &Inner) -> Result<Vec<(TargetKey, Fact)>, SpokeFault> {
+/// The next page, where there is one. A page that names itself as the next would be read for ever.
+fn turned(operation: &'static str, asked: Option<&str>, next: Option<&str>) -> Result<Option<String>, Failure> {
+    let next = next.filter(|token| !token.is_empty());
+    if next.is_some() && next == asked {
+        return Err(Failure::unreadable(operation, "a page that is followed by itself"));
+    }
+    Ok(next.map(str::to_owned))
+}
+
+/// A page of the rules of the catalog that have findings in active accounts, and where.
+pub(super) async fn rules_with_findings(inner: &Inner, next: Option<&str>) -> Result<Paged<RuleAt>, SpokeFault> {
     let aggregator = inner.settings.aggregator.as_deref().ok_or_else(no_aggregator)?;
     let tree = inner.directory.tree().await?;
-    let mut found = BTreeMap::new();
-    for (rule, account, region) in which(inner, aggregator).await.map_err(Failure::in_hub)? {
-        if !is_open(&tree, account) {
-            continue;
-        }
-        match details(inner, aggregator, &rule, account, &region).await {
-            Ok(facts) => {
-                for (target, fact) in facts {
-                    keep_newest(&mut found, target, fact);
-                }
-            }
-            // One rule that Config does not take must not hide the findings of all others; the next sweep asks again.
-            Err(failure) if failure.advice() == Advice::Alarm => tracing::error!(%account, %region, rule, "ERROR a rule is left out of the sweep: {failure}"),
-            Err(failure) => return Err(failure.in_hub()),
-        }
-    }
-    Ok(found.into_iter().collect())
+    let mut page = which(inner, aggregator, next).await.map_err(Failure::in_hub)?;
+    page.items.retain(|at| is_open(&tree, at.spoke.account));
+    Ok(page)
 }
 
-/// Rules of the catalog with findings, and where.
-async fn which(inner: &Inner, aggregator: &str) -> Result<BTreeSet<(String, AccountId, Region)>, Failure> {
+async fn which(inner: &Inner, aggregator: &str, next: Option<&str>) -> Result<Paged<RuleAt>, Failure> {
     let caller = Caller::hub(&inner.hub);
     let filter = ConfigRuleComplianceFilters::builder().compliance_type(ComplianceType::NonCompliant).build();
-    let mut pages = Pages::of(WHICH);
-    let mut rules = BTreeSet::new();
-    loop {
-        let request = inner.hub.config().describe_aggregate_compliance_by_config_rules().configuration_aggregator_name(aggregator);
-        let request = request.filters(filter.clone()).limit(WHICH_PAGE).set_next_token(pages.token());
-        let page = caller.call(WHICH, request.send()).await?;
-        for line in page.aggregate_compliance_by_config_rules() {
-            let rule = line.config_rule_name().unwrap_or_default();
-            if !is_catalog_rule(rule) {
-                continue;
-            }
-            match (line.account_id().unwrap_or_default().parse(), line.aws_region().unwrap_or_default().parse()) {
-                (Ok(account), Ok(region)) => {
-                    rules.insert((rule.to_owned(), account, region));
-                }
-                _ => return Err(Failure::unreadable(WHICH, "a rule without an account or Region")),
-            }
+    let request = inner.hub.config().describe_aggregate_compliance_by_config_rules().configuration_aggregator_name(aggregator);
+    let request = request.filters(filter).limit(WHICH_PAGE).set_next_token(next.map(str::to_owned));
+    let page = caller.call(WHICH, request.send()).await?;
+    let mut items = Vec::new();
+    for line in page.aggregate_compliance_by_config_rules() {
+        let rule = line.config_rule_name().unwrap_or_default();
+        if !is_catalog_rule(rule) {
+            continue;
         }
-        if !pages.turn(page.next_token())? {
-            return Ok(rules);
+        match (line.account_id().unwrap_or_default().parse(), line.aws_region().unwrap_or_default().parse()) {
+            (Ok(account), Ok(region)) => items.push(RuleAt { rule: rule.to_owned(), spoke: Spoke { account, region } }),
+            _ => return Err(Failure::unreadable(WHICH, "a rule without an account or Region")),
         }
+    }
+    Ok(Paged { items, next: turned(WHICH, next, page.next_token())? })
+}
+
+/// A page of one rule's findings in one account and Region.
+pub(super) async fn findings(inner: &Inner, at: &RuleAt, next: Option<&str>) -> Result<Paged<(TargetKey, Fact)>, SpokeFault> {
+    let aggregator = inner.settings.aggregator.as_deref().ok_or_else(no_aggregator)?;
+    match details(inner, aggregator, at, next).await {
+        Ok(page) => Ok(page),
+        // One rule that Config does not take is left out, loudly; it is asked again with the next sweep.
+        Err(failure) if failure.advice() == Advice::Alarm => {
+            let (account, region) = (at.spoke.account, &at.spoke.region);
+            tracing::error!(%account, %region, rule = at.rule, "ERROR a rule is left out of the sweep: {failure}");
+            Ok(Paged { items: Vec::new(), next: None })
+        }
+        Err(failure) => Err(failure.in_hub()),
     }
 }
 
-/// One rule's findings in one account and Region. A page may be empty and still have a next one.
-async fn details(inner: &Inner, aggregator: &str, rule: &str, account: AccountId, region: &Region) -> Result<Vec<(TargetKey, Fact)>, Failure> {
+/// A page may be empty and still have a next one.
+async fn details(inner: &Inner, aggregator: &str, at: &RuleAt, next: Option<&str>) -> Result<Paged<(TargetKey, Fact)>, Failure> {
+    let (account, region) = (at.spoke.account, &at.spoke.region);
     let caller = Caller::hub(&inner.hub);
-    let mut pages = Pages::of(DETAILS);
-    let mut found = Vec::new();
-    loop {
-        let request = inner.hub.config().get_aggregate_compliance_details_by_config_rule().configuration_aggregator_name(aggregator);
-        let request = request.config_rule_name(rule).account_id(account.to_string()).aws_region(region.as_str());
-        let request = request.compliance_type(ComplianceType::NonCompliant).limit(PAGE).set_next_token(pages.token());
-        let page = caller.call(DETAILS, request.send()).await?;
-        for line in page.aggregate_evaluation_results() {
-            let said = fact(DETAILS, line.evaluation_result_identifier(), line.compliance_type(), line.result_recorded_time())?;
-            if let Some((instance, fact)) = said.and_then(|(_, resource, fact)| Some((instance_in(&resource)?, fact))) {
-                found.push((TargetKey { account, region: region.clone(), instance }, fact));
-            }
-        }
-        if !pages.turn(page.next_token())? {
-            return Ok(found);
+    let request = inner.hub.config().get_aggregate_compliance_details_by_config_rule().configuration_aggregator_name(aggregator);
+    let request = request.config_rule_name(&at.rule).account_id(account.to_string()).aws_region(region.as_str());
+    let request = request.compliance_type(ComplianceType::NonCompliant).limit(PAGE).set_next_token(next.map(str::to_owned));
+    let page = caller.call(DETAILS, request.send()).await?;
+    // A resource may stand on a page more than once, as rules judge it by several types: its newest statement counts.
+    let mut found = BTreeMap::new();
+    for line in page.aggregate_evaluation_results() {
+        let said = fact(DETAILS, line.evaluation_result_identifier(), line.compliance_type(), line.result_recorded_time())?;
+        if let Some((instance, fact)) = said.and_then(|(_, resource, fact)| Some((instance_in(&resource)?, fact))) {
+            keep_newest(&mut found, TargetKey { account, region: region.clone(), instance }, fact);
         }
     }
+    Ok(Paged { items: found.into_iter().collect(), next: turned(DETAILS, next, page.next_token())? })
 }

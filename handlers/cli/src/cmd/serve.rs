@@ -40,6 +40,8 @@ const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often lost findings are looked for, in seconds of engine time.
 const SWEEP_EVERY_SECS: i64 = 6 * 3600;
+/// How often the nodes' own patch states are read, which is what no event and no rule of AWS Config has told.
+const SWEEP_NODES_EVERY_SECS: i64 = 24 * 3600;
 
 /// What `POST /v1/events` answers.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -173,6 +175,7 @@ pub(crate) async fn answer_on(listener: TcpListener, router: Router) -> Result<u
 /// Time passes: what the simulated organization sends is taken in, and what is due is looked at.
 async fn tick(service: &Service<World>) -> Result<u8, Failure> {
     let mut swept_at = service.clock.now();
+    let mut nodes_at = swept_at;
     loop {
         {
             let _turn = service.turn.lock().await;
@@ -197,6 +200,13 @@ async fn tick(service: &Service<World>) -> Result<u8, Failure> {
                 swept_at = now;
                 if let Err(fault) = service.engine.sweep(now).await? {
                     tracing::warn!(%fault, "lost findings could not be looked for");
+                }
+                service.engine.run(Vec::new(), now).await?;
+            }
+            if now.duration_since(nodes_at).as_secs() > SWEEP_NODES_EVERY_SECS {
+                nodes_at = now;
+                if let Err(fault) = service.engine.sweep_nodes(now).await? {
+                    tracing::warn!(%fault, "not every node's patch state could be read");
                 }
                 service.engine.run(Vec::new(), now).await?;
             }

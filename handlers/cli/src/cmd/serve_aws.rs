@@ -2,6 +2,7 @@
 //! EventBridge fills, the store is a file, people approve with `tidegate approve`. Killed at any moment, it goes on where it was:
 //! a message is deleted once what came of it is stored.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,9 @@ use tidegate_aws::secret::Secret;
 use tidegate_embedded::{EmbeddedStore, SqliteStore};
 use tidegate_engine::door::Door;
 use tidegate_engine::store::Store;
+use tidegate_engine::sweep::{Part, Share, Swept};
 use tidegate_engine::{Engine, EngineError};
+use tidegate_events::id::Region;
 use tidegate_events::wire::{self, Parsed};
 use tidegate_rules::decide::Outcome;
 use tokio::sync::watch;
@@ -27,6 +30,8 @@ use crate::failure::Failure;
 const WAIT_SECS: i32 = 20;
 /// How often what is due is looked at.
 const TICK_EVERY: Duration = Duration::from_secs(5);
+/// How long one tick goes on with a sweep.
+const SWEEP_FOR: Duration = Duration::from_secs(2);
 /// The first wait after a failure; each further one is twice as long.
 const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait after failures.
@@ -44,6 +49,8 @@ struct Settings {
     aggregator: Option<String>,
     topic: Option<String>,
     sweep_secs: u32,
+    sweep_nodes_secs: u32,
+    regions: Vec<Region>,
     partition: String,
 }
 
@@ -61,6 +68,8 @@ impl Settings {
             aggregator: reader.maybe("TIDEGATE_AGGREGATOR"),
             topic: reader.topic(),
             sweep_secs: reader.sweep_secs(),
+            sweep_nodes_secs: reader.sweep_nodes_secs(),
+            regions: reader.regions(),
             partition: reader.partition(),
         };
         if !settings.events.is_empty() && settings.events == settings.refused {
@@ -78,6 +87,7 @@ impl Settings {
             topic: self.topic.clone(),
             // Tags decide about waves and exemptions, of older pinned policies too: they are always read.
             tags_wanted: true,
+            regions: self.regions.clone(),
             ..CloudSettings::default()
         }
     }
@@ -100,7 +110,7 @@ pub async fn run(args: &ServeArgs) -> Result<u8, Failure> {
     // Whoever sends here is not asked who they are: events come by the queue alone, whose policy says who may send.
     let router = serve::routes().with_state(service.clone());
     let (stop, stopping) = watch::channel(false);
-    let work = async { tokio::try_join!(read(&service, &post, stopping.clone()), tick(&service, settings.sweep_secs, stopping.clone())) };
+    let work = async { tokio::try_join!(read(&service, &post, stopping.clone()), tick(&service, Sweeper::new(&settings), stopping.clone())) };
     tokio::pin!(work);
     let heard = tokio::select! {
         served = serve::answer_on(listener, router) => return served,
@@ -203,17 +213,13 @@ async fn take(service: &Service, post: &Post, message: &Received, now: Timestamp
 }
 
 /// Time passes: what is due is looked at, and now and then what no event has told.
-async fn tick(service: &Service, sweep_secs: u32, mut stopping: watch::Receiver<bool>) -> Result<(), Failure> {
-    // The first look finds what was non-compliant before this began.
-    let mut swept_at: Option<Instant> = None;
+async fn tick(service: &Service, mut sweeper: Sweeper, mut stopping: watch::Receiver<bool>) -> Result<(), Failure> {
     while !*stopping.borrow() {
         let turn = service.turn.lock().await;
         let now = service.clock.now();
         let mut step = service.engine.tick(now).await.map_err(Trouble::from);
-        let is_time = sweep_secs > 0 && swept_at.is_none_or(|at| at.elapsed().as_secs() >= u64::from(sweep_secs));
-        if step.is_ok() && is_time && !*stopping.borrow() {
-            swept_at = Some(Instant::now());
-            step = sweep(service, now).await;
+        if step.is_ok() && !*stopping.borrow() {
+            step = sweeper.step(service, now).await;
         }
         drop(turn);
         match step {
@@ -229,12 +235,68 @@ async fn tick(service: &Service, sweep_secs: u32, mut stopping: watch::Receiver<
     Ok(())
 }
 
-async fn sweep(service: &Service, now: Timestamp) -> Result<(), Trouble> {
-    match service.engine.sweep(now).await? {
-        Ok(new) => tracing::info!(new, "looked for lost findings"),
-        Err(fault) => tracing::warn!(%fault, "lost findings could not be looked for"),
+/// Sweeps, a few parts with every tick: events and people wait for none of them.
+struct Sweeper {
+    rules: Every,
+    nodes: Every,
+    parts: VecDeque<Part>,
+    swept: Swept,
+}
+
+/// What comes round. The first time is at the start: it finds what was non-compliant before this began.
+struct Every {
+    secs: u32,
+    last: Option<Instant>,
+}
+
+impl Every {
+    fn comes(&mut self) -> bool {
+        let is_time = self.secs > 0 && self.last.is_none_or(|last| last.elapsed().as_secs() >= u64::from(self.secs));
+        if is_time {
+            self.last = Some(Instant::now());
+        }
+        is_time
     }
-    Ok(service.engine.run(Vec::new(), now).await?)
+}
+
+impl Sweeper {
+    fn new(settings: &Settings) -> Self {
+        let every = |secs| Every { secs, last: None };
+        let rules = every(if settings.aggregator.is_some() { settings.sweep_secs } else { 0 });
+        Self { rules, nodes: every(settings.sweep_nodes_secs), parts: VecDeque::new(), swept: Swept::default() }
+    }
+
+    async fn step(&mut self, service: &Service, now: Timestamp) -> Result<(), Trouble> {
+        if self.rules.comes() && !self.parts.iter().any(|part| matches!(part, Part::Rules { .. } | Part::Findings { .. })) {
+            self.parts.push_back(Part::RULES);
+        }
+        if self.nodes.comes() && !self.parts.iter().any(|part| matches!(part, Part::Spokes(_) | Part::Nodes { .. })) {
+            self.parts.push_back(Part::Spokes(Share::ALL));
+        }
+        let began = Instant::now();
+        while let Some(part) = self.parts.pop_front() {
+            match service.engine.sweep_part(&part, now).await {
+                Ok(Ok(done)) => {
+                    self.swept.add(done.swept);
+                    self.parts.extend(done.then);
+                }
+                Ok(Err(fault)) => tracing::warn!(?part, %fault, "a part of a sweep was not answered; the next sweep asks again"),
+                Err(error) => {
+                    self.parts.push_front(part);
+                    return Err(error.into());
+                }
+            }
+            service.engine.run(Vec::new(), now).await?;
+            if self.parts.is_empty() {
+                let Swept { new, nodes, unscanned, doubtful } = std::mem::take(&mut self.swept);
+                tracing::info!(new, nodes, unscanned, doubtful, "looked for lost findings");
+            }
+            if began.elapsed() >= SWEEP_FOR {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Waits that grow while something keeps failing.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
+use tidegate_engine::sweep::Part;
 
 use crate::function::{Scope, on_batch, perform_record};
 use crate::intake::{self, Door, words};
 use crate::log::Metrics;
 use crate::shell::{Body, read_body};
 use crate::site::{Site, now};
+use crate::sweep;
 use crate::task::{Letter, Queue};
 
 /// Handles a batch of the work queue.
@@ -31,7 +33,7 @@ pub async fn run(site: Arc<Site>, event: LambdaEvent<SqsEvent>) -> SqsBatchRespo
     .await
 }
 
-/// Looks at what is due, and asks for a sweep when its minute has come.
+/// Looks at what is due, and asks for sweeps when their minute has come.
 async fn tick(site: &Site, at: Timestamp, scope: &Scope) -> Result<(), String> {
     let shell = site.shell().await;
     let ticked = shell.tick(&now, &|| scope.leaves()).await.map_err(|error| words(&error))?;
@@ -42,29 +44,13 @@ async fn tick(site: &Site, at: Timestamp, scope: &Scope) -> Result<(), String> {
     metrics.add("OutboxLeft", u64::try_from(ticked.left).unwrap_or(u64::MAX));
     scope.merge(metrics);
     let settings = site.settings();
-    if settings.aggregator.is_some() && is_sweep(at, settings.sweep_secs) {
-        shell.send(Letter::sweep()).await.map_err(|error| words(&error))?;
+    let mut letters = Vec::new();
+    if settings.aggregator.is_some() && sweep::is_turn(at, settings.sweep_secs) {
+        letters.push(Letter::sweep());
     }
+    if let Some(share) = sweep::share(at, settings.sweep_nodes_secs) {
+        letters.extend(sweep::pack(vec![Part::Spokes(share)], 0).map_err(|error| error.to_string())?);
+    }
+    shell.post_all(letters).await.map_err(|error| words(&error))?;
     Ok(())
-}
-
-/// Whether this minute is one that sweeps. By the clock, since a schedule's constant input carries a constant time; a tick that
-/// is delivered twice in that minute sweeps twice, which finds nothing new.
-fn is_sweep(at: Timestamp, every_secs: u32) -> bool {
-    let minute = at.as_second().div_euclid(60) * 60;
-    every_secs > 0 && minute.rem_euclid(i64::from(every_secs)) == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_sweep;
-
-    #[test]
-    fn one_minute_in_fifteen_sweeps() {
-        let at = |text: &str| text.parse().unwrap();
-        assert!(is_sweep(at("2026-11-22T10:15:42Z"), 900));
-        assert!(!is_sweep(at("2026-11-22T10:16:00Z"), 900));
-        assert!(!is_sweep(at("2026-11-22T10:15:00Z"), 0));
-        assert!(is_sweep(at("2026-11-22T10:17:59Z"), 60));
-    }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::LambdaEvent;
+use tidegate_engine::sweep::{Part, Swept};
 
-use crate::function::{on_batch, perform_record};
+use crate::function::{Scope, on_batch, perform_record};
 use crate::intake::words;
 use crate::log::Metrics;
 use crate::site::{Site, now};
@@ -17,19 +18,18 @@ pub async fn run(site: Arc<Site>, event: LambdaEvent<SqsEvent>) -> SqsBatchRespo
     on_batch(site, event, |site, record, scope| async move { perform_record(&site, Queue::Spokes, &record, &scope).await }).await
 }
 
-/// Asks the aggregator for everything that is non-compliant, and takes in what no event has told.
-pub(crate) async fn sweep(site: &Site, metrics: &mut Metrics) -> Result<(), String> {
+/// Does parts of a sweep: what is non-compliant and no event has told.
+pub(crate) async fn sweep(site: &Site, parts: Vec<Part>, tries: u32, scope: &Scope, metrics: &mut Metrics) -> Result<(), String> {
     let shell = site.shell().await;
-    match shell.sweep(now()).await.map_err(|error| words(&error))? {
-        Ok(found) => {
-            tracing::info!(found, "sweep");
-            metrics.add("SweepFindings", found);
-        }
-        // The next sweep asks again.
-        Err(fault) => {
-            tracing::error!(%fault, "lost findings could not be looked for");
-            metrics.count("SweepsFailed");
-        }
-    }
+    let asked = parts.len();
+    let end = shell.sweep(parts, tries, &now, &|| scope.leaves()).await.map_err(|error| words(&error))?;
+    let Swept { new, nodes, unscanned, doubtful } = end.swept;
+    tracing::info!(parts = asked, new, nodes, unscanned, doubtful, again = end.again, left = end.left, "sweep");
+    metrics.add("SweepFindings", new);
+    metrics.add("SweepNodes", nodes);
+    metrics.add("SweepNodesUnscanned", unscanned);
+    metrics.add("SweepNodesDoubtful", doubtful);
+    metrics.add("SweepPartsAgain", end.again);
+    metrics.add("SweepPartsLeft", end.left);
     Ok(())
 }

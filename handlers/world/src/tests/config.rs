@@ -118,7 +118,7 @@ fn where_config_does_not_record_it_never_confirms() {
     let off = with_recording(Recording::Off);
     assert_eq!(words(&pass(&off, 15 * MINUTE)), ["NON_COMPLIANT"], "its last word");
     assert!(words(&remediate(&off)).is_empty());
-    assert!(fact(&off, 1).is_none() && ask(off.non_compliant()).unwrap().is_empty());
+    assert!(fact(&off, 1).is_none() && non_compliant(&off).is_empty());
 
     let world = world([troubled(1, Trouble::ConfigNotRecording).found_after(60), host(2).found_after(60)]);
     assert_eq!(words(&pass(&world, 15 * MINUTE)).len(), 2);
@@ -129,7 +129,7 @@ fn where_config_does_not_record_it_never_confirms() {
 fn a_finding_that_is_fed_from_outside_is_unknown_to_config_until_we_report() {
     let world = world([host(1)]);
     pass(&world, HOUR);
-    assert!(fact(&world, 1).is_none() && ask(world.non_compliant()).unwrap().is_empty());
+    assert!(fact(&world, 1).is_none() && non_compliant(&world).is_empty());
     assert_eq!(patch_state(&world, 1).missing, 3, "its agent knows");
     let events = remediate(&world);
     assert_eq!(words(&events), ["COMPLIANT"]);
@@ -176,10 +176,10 @@ fn the_aggregator_lists_findings_minutes_later_in_active_accounts() {
     spec.accounts[2].state = AccountState::Suspended;
     let findings = spec.hosts.iter().filter(|host| host.missing > 0 && host.key.account != spec.accounts[2].id).count();
     let world = World::new(spec, start());
-    assert!(ask(world.non_compliant()).unwrap().is_empty());
+    assert!(non_compliant(&world).is_empty());
     pass(&world, HOUR);
     let before = world.api_calls();
-    let listed = ask(world.non_compliant()).unwrap();
+    let listed = non_compliant(&world);
     assert_eq!(listed.len(), findings);
     assert!(listed.iter().all(|(_, fact)| fact.compliance == Compliance::NonCompliant));
     let grew = |call: &str| world.api_calls()[call] - before[call];
@@ -190,10 +190,10 @@ fn the_aggregator_lists_findings_minutes_later_in_active_accounts() {
 fn the_aggregator_forgets_what_was_mended() {
     let world = world([host(1).found_after(60)]);
     pass(&world, 30 * MINUTE);
-    assert_eq!(ask(world.non_compliant()).unwrap().len(), 1);
+    assert_eq!(non_compliant(&world).len(), 1);
     remediate(&world);
     pass(&world, 10 * MINUTE);
-    assert!(ask(world.non_compliant()).unwrap().is_empty());
+    assert!(non_compliant(&world).is_empty());
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_silent_finding_is_only_in_the_aggregator() {
     let silent = HostSpec { announce: false, ..host(1).found_after(60) };
     let world = world([silent]);
     assert!(pass(&world, 10 * MINUTE).is_empty());
-    assert_eq!(ask(world.non_compliant()).unwrap()[0].0, key(1));
+    assert_eq!(non_compliant(&world)[0].0, key(1));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_deleted_resource_is_not_applicable() {
     let world = world([troubled(1, Trouble::TerminatedAt { after_secs: 300 }).found_after(60)]);
     let events = pass(&world, 20 * MINUTE);
     assert_eq!(words(&events), ["NON_COMPLIANT", "NOT_APPLICABLE"]);
-    assert!(ask(world.non_compliant()).unwrap().is_empty());
+    assert!(non_compliant(&world).is_empty());
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn play(spec: &Spec, story: &[Step], reads: bool, slices: i64) -> (Vec<Delivery>
             Step::Evaluate => drop(ask(world.start_evaluation(&spoke(), &[]))),
             Step::Read(n) if reads => {
                 drop(ask(world.describe(&spoke(), &ids([1]))));
-                drop(ask(world.non_compliant()));
+                drop(ask(world.rules_with_findings(None)));
                 drop(ask(world.inventory(None)));
                 drop(ask(world.patch_states(&spoke(), &[hosts[*n].instance.clone()])));
             }

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tidegate_engine::ports::{Cloud as _, SendRequest, Spoke};
 use tidegate_events::event::SendOutcome;
-use tidegate_events::fact::{Invocation, InvocationStatus, Operation, PatchState};
+use tidegate_events::fact::{Fact, Invocation, InvocationStatus, Operation, PatchState};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{CommandId, InstanceId, TargetKey};
 
@@ -31,6 +31,29 @@ fn ask<F: Future>(call: F) -> F::Output {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => panic!("the world keeps nobody waiting"),
+    }
+}
+
+/// Everything that the aggregator lists, page by page.
+fn non_compliant(world: &World) -> Vec<(TargetKey, Fact)> {
+    let (mut found, mut next) = (Vec::new(), None);
+    loop {
+        let page = ask(world.rules_with_findings(next.as_deref())).unwrap();
+        for at in page.items {
+            let mut next = None;
+            loop {
+                let page = ask(world.findings(&at, next.as_deref())).unwrap();
+                found.extend(page.items);
+                next = page.next;
+                if next.is_none() {
+                    break;
+                }
+            }
+        }
+        next = page.next;
+        if next.is_none() {
+            return found;
+        }
     }
 }
 
