@@ -80,7 +80,7 @@ fn flaw(text: &str) -> Option<String> {
     let rest = text.strip_prefix("i-")?;
     let strange = rest.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f'));
     let length = rest.chars().count();
-    let digit = strange.map(|c| format!("`{c}` is none"));
+    let digit = strange.map(|c| format!("`{c}` is no hex digit"));
     let count = (length != 8 && length != 17).then(|| format!("{length} characters follow `i-`"));
     match (digit, count) {
         (Some(digit), Some(count)) => Some(format!("{digit}, and {count}")),
