@@ -52,7 +52,7 @@ fn what_is_not_json_is_told_with_line_and_column() {
         assert_eq!(problems_of(input), [expected], "{input}");
     }
     let deep = format!("{{\"waves\":{}", "[".repeat(500));
-    assert_eq!(problems_of(deep), ["line 1, column 135: nested too deep: a run input has at most 5 levels"]);
+    assert_eq!(problems_of(deep), ["line 1, column 136: nested too deep: a run input has at most 5 levels"]);
     assert_eq!(problems_of([0xff, 0xfe, b'{', 0]), ["the input is UTF-16: save it as UTF-8"]);
     assert!(problems_of(b"{\"waves\": \"\xff\"}")[0].starts_with("line 1, column"));
 }
