@@ -554,6 +554,8 @@ pub enum Entry {
         /// When that happened.
         at: Timestamp,
     },
+    /// What only bulk runs have.
+    Bulk(crate::bulk::BulkEntry),
     /// What the organization holds was counted.
     InventoryPinned {
         /// The campaign it is pinned for.

@@ -71,6 +71,7 @@ pub fn home(entry: &Entry) -> Key {
         | Entry::BatchEnded { batch } => Key::batch(batch),
         Entry::LaneHalted { lane, .. } | Entry::LaneResumed { lane, .. } => Key::lane(lane),
         Entry::CordMoved { .. } | Entry::CalendarMoved { .. } => Key::organization(),
+        Entry::Bulk(entry) => crate::bulk::apply::home(entry),
     }
 }
 
@@ -123,6 +124,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 words: Vec::new(),
                 holds: Vec::new(),
                 inventory: 0,
+                bulk: None,
             };
             book.put(Key::campaign(campaign), State::Campaign(Box::new(opened)))?;
         }
@@ -182,6 +184,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                     forgiven: 0,
                     pin: None,
                     renewed_until: None,
+                    errors_passed: false,
                 })
                 .collect();
         }
@@ -433,6 +436,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 wave_mut(campaign, wave)?.forgiven = *bad;
             }
         }
+        Entry::Bulk(entry) => crate::bulk::apply::apply(book, at, entry)?,
         Entry::CordMoved { pulled, by } => {
             let organization = organization_mut(book)?;
             organization.cord_epoch = organization.cord_epoch.saturating_add(1);

@@ -33,6 +33,8 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             Action::Nudge(nudge) => self.answer(Event::Nudge(nudge.clone()), now).await,
             Action::NudgeCells(wave) => self.nudge_cells(wave).await,
             Action::ListRoster(campaign) => self.list_roster(campaign, now).await,
+            Action::ListRun(campaign) => self.list_run(campaign, now).await,
+            Action::ListNodes { campaign, account, region, after } => self.list_nodes(campaign, *account, region, after.as_deref(), now).await,
             Action::Describe { campaign, account, region, chunk, members } => self.describe(campaign, *account, region, *chunk, members, now).await,
             Action::Partition(campaign) => self.partition(campaign, now).await,
             Action::Send { batch, step } => self.send(batch, *step, now).await,
@@ -72,7 +74,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         }
     }
 
-    async fn answer(&self, event: Event, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+    pub(crate) async fn answer(&self, event: Event, now: Timestamp) -> Result<Vec<Action>, EngineError> {
         Ok(self.handle(&event, now).await?.actions)
     }
 
@@ -190,14 +192,20 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         };
         let Inventory { total, by_account, by_region, by_tag, ous } = (*inventory).clone();
         let counts = Counts { total, by_account, by_region, by_tag, ous };
-        let cut = plan::cut(&policy, &pinned, id, &chunks, &counts);
-        for cell in &cut.cells {
+        let (cells, waves) = match self.run_of(id, now).await? {
+            Some(run) => crate::bulk::cut(&policy, &pinned, id, &run, &chunks, &counts),
+            None => {
+                let cut = plan::cut(&policy, &pinned, id, &chunks, &counts);
+                (cut.cells, cut.waves)
+            }
+        };
+        for cell in &cells {
             let (written, _) = self.transact(&"a cell", now, |desk| plan::write_cell(desk, cell)).await?;
             if let Err(hold) = written {
                 return Err(EngineError::Damaged(hold.to_string()));
             }
         }
-        self.answer(Event::Answer(Answer::Partitioned { campaign: id.clone(), waves: cut.waves, inventory: (counts.total, counts.by_region) }), now).await
+        self.answer(Event::Answer(Answer::Partitioned { campaign: id.clone(), waves, inventory: (counts.total, counts.by_region) }), now).await
     }
 
     /// INVARIANT (no clearance, no command): the intent is committed first; cord, lane, campaign, freeze, window and approval

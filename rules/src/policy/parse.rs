@@ -97,6 +97,7 @@ fn policy(top: &Section<'_>) -> Policy {
         exemptions: parts::exemptions(top),
         belts: parts::belts(top),
         execution_timeout_secs: top.secs("execution_timeout_secs", EXECUTION_SECS).map_or(defaults::EXECUTION_TIMEOUT_SECS, |secs| secs.value),
+        bulk_run: None,
     };
     if top.report.count() == 0 && policy.lane().is_err() {
         // The parts are right, so it is only their length.
