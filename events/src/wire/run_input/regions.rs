@@ -1,7 +1,7 @@
 //! The Regions there are, to tell a typing error from a name. A Region that is newer than this list only warns.
 
-/// Commercial, GovCloud and China Regions. Source: the AWS General Reference, Regions and endpoints of Systems Manager.
-pub(super) const KNOWN: [&str; 40] = [
+/// Regions of every partition. Source: the AWS General Reference, Regions and endpoints of Systems Manager.
+pub(super) const KNOWN: [&str; 45] = [
     "us-east-1",
     "us-east-2",
     "us-west-1",
@@ -40,6 +40,11 @@ pub(super) const KNOWN: [&str; 40] = [
     "us-gov-east-1",
     "us-gov-west-1",
     "us-iso-east-1",
+    "us-iso-west-1",
+    "us-isob-east-1",
+    "us-isof-east-1",
+    "us-isof-south-1",
+    "eu-isoe-west-1",
     "cn-north-1",
     "cn-northwest-1",
 ];
