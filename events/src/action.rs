@@ -73,6 +73,13 @@ pub enum Action {
     },
     /// Look at one target again.
     LookAt(TargetKey),
+    /// A schedule's time has come: take its bulk run in.
+    StartRun {
+        /// Names the occurrence: asked for twice, it is one run.
+        id: String,
+        /// The run.
+        run: Box<crate::run::BulkRun>,
+    },
     /// Tell the operators.
     Notify(Notice),
 }
@@ -89,6 +96,8 @@ pub enum Nudge {
     Batch(BatchId),
     /// A target.
     Target(TargetKey),
+    /// The organization: a schedule is due.
+    Organization,
 }
 
 /// What operators are told, over SNS or in the log.
@@ -120,6 +129,10 @@ pub enum NoticeKind {
     Quarantined,
     /// A spoke can't be entered.
     SpokeClosed,
+    /// A schedule did not fire although its time had come.
+    ScheduleMissed,
+    /// Targets are past the deadline that the policy sets.
+    DeadlineBreach,
 }
 
 impl NoticeKind {
@@ -132,6 +145,8 @@ impl NoticeKind {
             Self::LaneHalted => "lane_halted",
             Self::Quarantined => "quarantined",
             Self::SpokeClosed => "spoke_closed",
+            Self::ScheduleMissed => "schedule_missed",
+            Self::DeadlineBreach => "deadline_breach",
         }
     }
 }

@@ -554,6 +554,13 @@ pub enum Entry {
         /// When that happened.
         at: Timestamp,
     },
+    /// Something became of a schedule.
+    Scheduled {
+        /// Its name.
+        schedule: String,
+        /// What.
+        step: crate::schedule::ScheduleStep,
+    },
     /// What the organization holds was counted.
     InventoryPinned {
         /// The campaign it is pinned for.
@@ -582,21 +589,4 @@ pub enum ConfirmStep {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_keep_their_written_form() {
-        let entry = Entry::CampaignClosing { campaign: "patch-default.1".parse().unwrap() };
-        let text = serde_json::to_string(&entry).unwrap();
-        assert_eq!(text, r#"{"entry":"campaign_closing","campaign":"patch-default.1"}"#);
-        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
-    }
-
-    #[test]
-    fn every_standing_has_a_column_in_the_summary() {
-        for standing in [Standing::Compliant, Standing::Gone, Standing::Unmanaged { why: String::new() }] {
-            assert!(Standing::NAMES.contains(&standing.name(false)));
-        }
-    }
-}
+mod tests;

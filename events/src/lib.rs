@@ -14,6 +14,7 @@ pub mod host;
 pub mod id;
 pub mod journal;
 pub mod run;
+pub mod schedule;
 pub mod standing;
 pub mod wire;
 

@@ -70,7 +70,7 @@ pub fn home(entry: &Entry) -> Key {
         | Entry::Stranded { batch, .. }
         | Entry::BatchEnded { batch } => Key::batch(batch),
         Entry::LaneHalted { lane, .. } | Entry::LaneResumed { lane, .. } => Key::lane(lane),
-        Entry::CordMoved { .. } | Entry::CalendarMoved { .. } => Key::organization(),
+        Entry::CordMoved { .. } | Entry::CalendarMoved { .. } | Entry::Scheduled { .. } => Key::organization(),
     }
 }
 
@@ -438,6 +438,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             organization.cord_epoch = organization.cord_epoch.saturating_add(1);
             organization.cord = pulled.then(|| by.clone());
         }
+        Entry::Scheduled { schedule, step } => crate::schedule::apply(organization_mut(book)?, at, schedule, step),
         Entry::CalendarMoved { calendar, open, at } => {
             organization_mut(book)?.calendars.insert(calendar.clone(), (*open, *at));
         }

@@ -26,6 +26,7 @@ pub mod pin;
 pub mod plan;
 pub mod policy;
 pub mod retry;
+pub mod schedule;
 pub mod sending;
 pub mod state;
 pub mod target;

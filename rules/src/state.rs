@@ -58,6 +58,7 @@ impl State {
             Self::Cell(cell) => cell.due_at(),
             Self::Batch(batch) => batch.due_at(),
             Self::Target(target) => target.due_at(),
+            Self::Organization(organization) => organization.schedules.values().filter_map(|schedule| schedule.next).min(),
             _ => None,
         }
     }
@@ -72,6 +73,22 @@ pub struct Organization {
     pub cord_epoch: u64,
     /// Calendars that were heard of: whether open, and since when.
     pub calendars: BTreeMap<String, (bool, Timestamp)>,
+    /// Schedules that were met, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<String, Scheduled>,
+}
+
+/// How far the occurrences of a schedule are settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// Digest of its timing.
+    pub timing: Digest,
+    /// Every occurrence up to here has fired, was missed, or is none of its own.
+    pub settled: Timestamp,
+    /// The next occurrence.
+    pub next: Option<Timestamp>,
+    /// The newest occurrence that fired.
+    pub fired: Option<Timestamp>,
 }
 
 /// A lane.

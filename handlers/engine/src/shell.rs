@@ -98,6 +98,9 @@ impl<S: Store, C: Cloud> Engine<S, C> {
 
 /// Whom to nudge for a due key.
 pub fn nudge_of(key: &Key) -> Option<Nudge> {
+    if *key == Key::organization() {
+        return Some(Nudge::Organization);
+    }
     let (kind, id) = key.as_str().split_once('/')?;
     match kind {
         "campaign" => id.parse().ok().map(Nudge::Campaign),
