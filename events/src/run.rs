@@ -37,6 +37,9 @@ pub struct BulkRun {
     /// A Bedrock agent that may add a paragraph to the approval request; advisory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bedrock: Option<BedrockAgent>,
+    /// The asker wants the hosts' state collected before anything is done to them (`preCollect.enabled`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pre_collect: bool,
     /// SSM documents run instead of the catalog entry's own, by platform.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub custom_documents: BTreeMap<Platform, CustomDocuments>,

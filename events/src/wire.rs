@@ -16,6 +16,7 @@ mod envelope;
 mod inspector;
 mod instance_state;
 mod reader;
+pub mod run_input;
 mod security_hub;
 mod tick;
 

@@ -188,6 +188,10 @@ pub struct Policy {
     pub schedules: Vec<Schedule>,
     /// How long the patch document may run on one instance, in seconds.
     pub execution_timeout_secs: u32,
+    /// The digest of the bulk run whose terms these are. Nobody writes this: it comes from
+    /// [`policy_for`](crate::bulk::policy_for), and the waves are that run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk_run: Option<Digest>,
 }
 
 impl Policy {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tidegate_engine::error::StoreError;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, SendRequest, Spoke};
 use tidegate_engine::store::{ActionId, Commit, Page, Store, Stored};
 use tidegate_events::action::{Action, Notice};
 use tidegate_events::event::SendOutcome;
@@ -186,6 +186,12 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     }
     async fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<Host>, SpokeFault> {
         self.fuse.around("describe", self.inner.describe(spoke, instances), unanswered).await
+    }
+    async fn spokes(&self) -> Result<Vec<Spoke>, SpokeFault> {
+        self.fuse.around("spokes", self.inner.spokes(), unanswered).await
+    }
+    async fn managed_nodes(&self, spoke: &Spoke, next: Option<&str>, tags: bool) -> Result<Paged<Host>, SpokeFault> {
+        self.fuse.around("managed_nodes", self.inner.managed_nodes(spoke, next, tags), unanswered).await
     }
     async fn send(&self, request: &SendRequest) -> SendOutcome {
         self.fuse.around("send", self.inner.send(request), || SendOutcome::Ambiguous { why: "the line is cut".to_owned() }).await

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, SendRequest, Spoke};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
@@ -48,6 +48,9 @@ pub struct CloudSettings {
     pub topic: Option<String>,
     /// Whether look-ups read tags: where no policy selects by tag, they need not.
     pub tags_wanted: bool,
+    /// Regions that are looked into beside the hub's own and those where the aggregator knows instances: where AWS Config records
+    /// nothing, the aggregator knows none.
+    pub regions: Vec<Region>,
     /// How long directory and inventory are taken from memory, in seconds.
     pub directory_secs: u32,
     /// The hub's own account. Needed only where there is no organization, and asked of STS where it is not given.
@@ -64,6 +67,7 @@ impl Default for CloudSettings {
             aggregator: None,
             topic: None,
             tags_wanted: false,
+            regions: Vec::new(),
             directory_secs: 900,
             hub_account: None,
         }
@@ -143,6 +147,14 @@ impl Cloud for AwsCloud {
 
     async fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<Host>, SpokeFault> {
         self.inner.in_spoke(spoke, |caller, clients| ssm::describe(caller, clients, spoke, instances, &self.inner.settings)).await
+    }
+
+    async fn spokes(&self) -> Result<Vec<Spoke>, SpokeFault> {
+        aggregate::spokes(&self.inner).await
+    }
+
+    async fn managed_nodes(&self, spoke: &Spoke, next: Option<&str>, tags: bool) -> Result<Paged<Host>, SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| ssm::managed_nodes(caller, clients, spoke, next, tags.then_some(&self.inner.settings.partition))).await
     }
 
     async fn send(&self, request: &SendRequest) -> SendOutcome {

@@ -77,6 +77,15 @@ pub struct Inventory {
     pub ous: BTreeMap<AccountId, Vec<String>>,
 }
 
+/// One page of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paged<T> {
+    /// What is on it; may be nothing, and still be followed by another page.
+    pub items: Vec<T>,
+    /// What asks for the next page; `None` after the last.
+    pub next: Option<String>,
+}
+
 /// The organization that is acted on. Every method is one AWS operation (a few pages of it at most), and every error is a
 /// [`SpokeFault`]: the caller decides from its kind, never from its text.
 pub trait Cloud: Send + Sync {
@@ -84,6 +93,12 @@ pub trait Cloud: Send + Sync {
     fn inventory(&self, tag_key: Option<&str>) -> impl Future<Output = Result<Arc<Inventory>, SpokeFault>> + Send;
     /// `ssm:DescribeInstanceInformation` (and tags) for at most 50 ids; unknown ids are absent.
     fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> impl Future<Output = Result<Vec<Host>, SpokeFault>> + Send;
+    /// Every account that may be entered, in every Region that is looked into: those where the organization is known to have
+    /// nodes, and those that the settings name. In order; a spoke of it may have no nodes, or not let us in.
+    fn spokes(&self) -> impl Future<Output = Result<Vec<Spoke>, SpokeFault>> + Send;
+    /// One page (at most 50) of all nodes that Systems Manager manages in a spoke, by `ssm:DescribeInstanceInformation` without
+    /// ids, `next` being what the page before gave. Their tags are read where `tags` says so, which is calls of their own.
+    fn managed_nodes(&self, spoke: &Spoke, next: Option<&str>, tags: bool) -> impl Future<Output = Result<Paged<Host>, SpokeFault>> + Send;
     /// `ssm:SendCommand`, sent at most once: no retry below this line.
     fn send(&self, request: &SendRequest) -> impl Future<Output = SendOutcome> + Send;
     /// `ssm:ListCommands` over a span of time for one document, all pages or an error.

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, SendRequest, Spoke};
+use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, SendRequest, Spoke};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::host::{Host, SpokeFault};
-use tidegate_events::id::{CommandId, InstanceId, TargetKey};
+use tidegate_events::id::{CommandId, InstanceId, Region, TargetKey};
 
 use crate::clock::HOUR;
 use crate::log::Call;
@@ -55,6 +55,25 @@ impl Cloud for World {
         let Inner { state, calls, .. } = &mut *guard;
         calls.read(state, spoke, "ssm:DescribeInstanceInformation", pages(instances.len(), IDS_MAX), first(instances))?;
         Ok(state.describe(spoke, instances))
+    }
+
+    /// Active accounts in every Region where any of them has an instance.
+    async fn spokes(&self) -> Result<Vec<Spoke>, SpokeFault> {
+        let regions: Vec<Region> = self.inventory(None).await?.by_region.keys().cloned().collect();
+        let guard = self.inner();
+        let accounts = guard.state.accounts.keys().filter(|account| guard.state.is_active(**account));
+        Ok(accounts.flat_map(|account| regions.iter().map(|region| Spoke { account: *account, region: region.clone() })).collect())
+    }
+
+    async fn managed_nodes(&self, spoke: &Spoke, next: Option<&str>, tags: bool) -> Result<Paged<Host>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read(state, spoke, "ssm:DescribeInstanceInformation", 1, next.unwrap_or_default())?;
+        let page = state.managed_nodes(spoke, next, tags);
+        if tags {
+            calls.count(spoke, "tag:GetResources", usize::from(!page.items.is_empty()));
+        }
+        Ok(page)
     }
 
     async fn send(&self, request: &SendRequest) -> SendOutcome {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tidegate_engine::ports::{CommandSeen, SendRequest, Spoke};
+use tidegate_engine::ports::{CommandSeen, Paged, SendRequest, Spoke};
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Invocation, Operation, PatchState};
 use tidegate_events::host::{Host as Seen, Ping};
@@ -230,17 +230,35 @@ impl State {
 
     /// DescribeInstanceInformation: stopped and terminated nodes are not returned (aws-facts 3.4).
     pub fn describe(&self, spoke: &Spoke, instances: &[InstanceId]) -> Vec<Seen> {
-        let since = self.now - self.started;
         let hosts = instances.iter().filter_map(|instance| self.find_in(spoke, instance));
-        let shown = hosts.filter(|host| host.is_registered() && !host.is_stopped(since));
-        shown
-            .map(|host| Seen {
-                instance: host.key.instance.clone(),
-                platform: host.platform,
-                ping: if host.is_online(self.now, self.started) { Ping::Online } else { Ping::ConnectionLost },
-                tags: host.tags.clone(),
-            })
-            .collect()
+        hosts.filter(|host| self.is_described(host)).map(|host| self.seen(host)).collect()
+    }
+
+    /// A page of DescribeInstanceInformation over all nodes of a spoke; the token is the last id of the page before.
+    pub fn managed_nodes(&self, spoke: &Spoke, next: Option<&str>, tags: bool) -> Paged<Seen> {
+        let after = |host: &&crate::host::Host| next.is_none_or(|last| host.key.instance.as_str() > last);
+        let mut items: Vec<Seen> =
+            self.hosts_in(spoke).filter(after).filter(|host| self.is_described(host)).take(IDS_MAX + 1).map(|host| self.seen(host)).collect();
+        let more = items.len() > IDS_MAX;
+        items.truncate(IDS_MAX);
+        if !tags {
+            items.iter_mut().for_each(|seen| seen.tags.clear());
+        }
+        let next = items.last().filter(|_| more).map(|last| last.instance.as_str().to_owned());
+        Paged { items, next }
+    }
+
+    fn is_described(&self, host: &crate::host::Host) -> bool {
+        host.is_registered() && !host.is_stopped(self.now - self.started)
+    }
+
+    fn seen(&self, host: &crate::host::Host) -> Seen {
+        Seen {
+            instance: host.key.instance.clone(),
+            platform: host.platform,
+            ping: if host.is_online(self.now, self.started) { Ping::Online } else { Ping::ConnectionLost },
+            tags: host.tags.clone(),
+        }
     }
 
     /// DescribeInstancePatchStates: the last report of each; who never reported is absent (aws-facts 3.5).

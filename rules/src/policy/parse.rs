@@ -100,6 +100,7 @@ fn policy(top: &Section<'_>) -> Policy {
         belts: parts::belts(top),
         schedules: times::schedules(top),
         execution_timeout_secs: top.secs("execution_timeout_secs", EXECUTION_SECS).map_or(defaults::EXECUTION_TIMEOUT_SECS, |secs| secs.value),
+        bulk_run: None,
     };
     if top.report.count() == 0 && policy.lane().is_err() {
         // The parts are right, so it is only their length.

@@ -8,6 +8,7 @@ impl Policy {
     ///
     /// * Waves stay ours, in order, selection and share. A wave of theirs bears on ours of the same name, or else of the same
     ///   place: the longer bake, the smaller budget and the smaller limit apply.
+    /// * Of a bulk run's waves only the budget is bounded by theirs: they are other targets' waves.
     /// * Limits, budgets, belts and attempts: the smaller, whatever total they turn out to be taken of; quorum, waits: the
     ///   larger; four eyes, per-wave approval, comments: if either asks. Approvers must be on both lists, where both have one.
     ///   Two lists without a common name would leave nobody, which could not be told from "anyone": then theirs applies.
@@ -47,6 +48,10 @@ impl Policy {
 }
 
 fn stricter_wave(pinned: &Policy, wave: &Wave, current: &Policy, place: usize) -> Wave {
+    if pinned.bulk_run.is_some() {
+        // The waves of a bulk run are its own: a policy's wave of the same place means other targets. Its budget bears on all.
+        return Wave { failure_budget: wave.failure_budget.map(|ours| ours.min(current.failure_budget)), ..wave.clone() };
+    }
     let Some(theirs) = current.waves.iter().find(|theirs| theirs.name == wave.name).or_else(|| current.waves.get(place)) else {
         return wave.clone();
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_sdk_config::types::{ComplianceType, ConfigRuleComplianceFilters};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tidegate_engine::ports::Inventory;
+use tidegate_engine::ports::{Inventory, Spoke};
 use tidegate_events::fact::Fact;
 use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{AccountId, Region, TargetKey};
@@ -65,6 +65,17 @@ pub(super) async fn inventory(inner: &Inner, tag_key: Option<&str>) -> Result<Ar
     let inventory = Arc::new(count(inner, aggregator, &tree, tag_key).await.map_err(Failure::in_hub)?);
     known.insert(key, (Arc::clone(&inventory), inner.hub.now()));
     Ok(inventory)
+}
+
+/// Open accounts, each in every Region that is looked into. Without an aggregator only the settings and the hub name Regions.
+pub(super) async fn spokes(inner: &Inner) -> Result<Vec<Spoke>, SpokeFault> {
+    let mut regions: BTreeSet<Region> = inner.settings.regions.iter().chain(inner.hub.region()).cloned().collect();
+    if inner.settings.aggregator.is_some() {
+        regions.extend(inventory(inner, None).await?.by_region.keys().cloned());
+    }
+    let tree = inner.directory.tree().await?;
+    let accounts = tree.accounts.keys().filter(|account| is_open(&tree, **account));
+    Ok(accounts.flat_map(|account| regions.iter().map(|region| Spoke { account: *account, region: region.clone() })).collect())
 }
 
 fn is_open(tree: &Tree, account: AccountId) -> bool {

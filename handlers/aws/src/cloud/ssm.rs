@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_sdk_ssm::types::{CommandFilter, CommandFilterKey, InstanceInformation, InstanceInformationStringFilter, PatchOperationType, PingStatus, PlatformType};
 use jiff::{Timestamp, Unit};
-use tidegate_engine::ports::{CommandSeen, Spoke};
+use tidegate_engine::ports::{CommandSeen, Paged, Spoke};
 use tidegate_events::fact::{Invocation, InvocationStatus, Operation, PatchState};
 use tidegate_events::host::{Host, Ping, Platform};
 use tidegate_events::id::{CommandId, InstanceId};
@@ -89,6 +89,31 @@ async fn describe_known(caller: &Caller<'_>, clients: &SpokeClients, ids: &[Inst
             return Ok(hosts);
         }
     }
+}
+
+/// One page of `DescribeInstanceInformation` over everything that Systems Manager manages in a spoke. Tags are read where a
+/// partition, which their ARNs need, is given.
+pub(crate) async fn managed_nodes(
+    caller: Caller<'_>,
+    clients: Arc<SpokeClients>,
+    spoke: &Spoke,
+    next: Option<&str>,
+    tags_in: Option<&String>,
+) -> Result<Paged<Host>, Failure> {
+    let request = clients.ssm().describe_instance_information().max_results(PAGE).set_next_token(next.map(str::to_owned));
+    let page = caller.call(DESCRIBE, request.send()).await?;
+    let mut items: Vec<Host> = page.instance_information_list().iter().filter_map(host).collect();
+    if let Some(partition) = tags_in.filter(|_| !items.is_empty()) {
+        let mut tags = tags_of(&caller, &clients, spoke, &items, partition).await?;
+        for host in &mut items {
+            host.tags = tags.remove(&host.instance).unwrap_or_default();
+        }
+    }
+    let next_token = page.next_token().filter(|token| !token.is_empty());
+    if next_token.is_some() && next_token == next {
+        return Err(Failure::unreadable(DESCRIBE, "a page that is followed by itself"));
+    }
+    Ok(Paged { items, next: next_token.map(str::to_owned) })
 }
 
 /// A line without an id or a platform that we know is left out, as an instance that SSM does not manage (yet): nothing is sent

@@ -167,3 +167,28 @@ fn a_notice_is_counted_and_forgotten() {
     ask(world.notify(&notice)).unwrap();
     assert_eq!(calls(&world, "sns:Publish"), 1);
 }
+
+#[test]
+fn the_nodes_of_a_spoke_come_page_by_page() {
+    let world = world((1..=120).map(host));
+    let spokes = ask(world.spokes()).unwrap();
+    assert_eq!(spokes, [spoke()]);
+    let mut sizes = Vec::new();
+    let mut seen = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let page = ask(world.managed_nodes(&spokes[0], next.as_deref(), false)).unwrap();
+        sizes.push(page.items.len());
+        seen.extend(page.items.into_iter().map(|host| host.instance));
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [50, 50, 20]);
+    let mut all = ids(1..=120);
+    all.sort();
+    assert_eq!(seen, all);
+    let nowhere = Spoke { account: spoke().account, region: "eu-west-3".parse().unwrap() };
+    assert_eq!(ask(world.managed_nodes(&nowhere, None, false)).unwrap().items, []);
+}
