@@ -242,6 +242,12 @@ pub enum Entry {
         /// Members that can't be patched: where they stand now, and why.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         moved: Vec<(InstanceId, Standing, String)>,
+        /// When those that can be patched are due: the order in which their cells take them.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        due: BTreeMap<InstanceId, Timestamp>,
+        /// Deadlines that the look-up has set or made earlier.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        deadlines: Vec<(InstanceId, crate::deadline::Deadline)>,
     },
     /// A cell was cut.
     CellCut {
@@ -255,6 +261,9 @@ pub enum Entry {
         rules: Vec<String>,
         /// Digest over all that.
         digest: Digest,
+        /// The earliest deadline of a member: cells are taken up in this order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<Timestamp>,
     },
     /// A campaign is cut: waves, digest and patch set are fixed.
     CampaignClosed {
@@ -553,6 +562,18 @@ pub enum Entry {
         open: bool,
         /// When that happened.
         at: Timestamp,
+    },
+    /// Something became of a target's deadline.
+    Deadline {
+        /// The target.
+        target: TargetKey,
+        /// What.
+        step: crate::deadline::DeadlineStep,
+    },
+    /// Operators were told of broken deadlines.
+    BreachesTold {
+        /// How many there were in all by then.
+        count: u64,
     },
     /// Something became of a schedule.
     Scheduled {

@@ -5,7 +5,7 @@ use tidegate_events::event::{Answer, Event};
 use tidegate_events::fact::InvocationStatus;
 
 use crate::desk::{Desk, Missing};
-use crate::{approval, batch, campaign, cell, lane, schedule, target};
+use crate::{approval, batch, campaign, cell, deadline, lane, schedule, target};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,7 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
         // A tick is the engine's: it looks up what is due and nudges each. Here it finds what no item is due for yet.
         Event::Tick { .. } => {
             schedule::on_tick(desk)?;
+            deadline::tell(desk)?;
             Ok(Outcome::Accepted)
         }
         Event::Nudge(nudge) => nudged(desk, nudge),

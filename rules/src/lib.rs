@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod cell;
 pub mod check;
 pub mod cron;
+pub mod deadline;
 pub mod decide;
 pub mod desk;
 pub mod exemption;

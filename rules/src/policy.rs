@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, Digest, InstanceId, LaneId, PersonId, Region};
 
+use crate::deadline::Sla;
 use crate::schedule::Schedule;
 use crate::window::{self, Opening, WindowError};
 
@@ -186,6 +187,9 @@ pub struct Policy {
     /// Bulk runs that begin by the calendar.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<Schedule>,
+    /// By when targets must be patched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slas: Vec<Sla>,
     /// How long the patch document may run on one instance, in seconds.
     pub execution_timeout_secs: u32,
     /// The digest of the bulk run whose terms these are. Nobody writes this: it comes from

@@ -6,6 +6,7 @@
 //! told. A second tick, a second shell and a restart find it settled.
 
 mod advance;
+mod input;
 #[cfg(test)]
 mod tests;
 mod when;

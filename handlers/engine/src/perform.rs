@@ -61,6 +61,11 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 let found = found.map(|hosts| hosts.into_iter().find(|host| host.instance == target.instance));
                 self.answer(Event::Answer(Answer::LookedAt { target: target.clone(), found }), now).await
             }
+            // Who takes runs in reads this; until then the journal and the log say what was asked.
+            Action::StartRun { id, run } => {
+                tracing::info!(%id, run = run.name.as_deref().unwrap_or_default(), "a schedule asks for its run");
+                Ok(Vec::new())
+            }
             Action::Notify(notice) => {
                 tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
                 match self.cloud().notify(notice).await {
@@ -98,11 +103,13 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         let mut cells = Vec::new();
         self.list_all(&Key::cells_of(wave), |state| {
             if let State::Cell(cell) = state {
-                cells.push(Action::Nudge(Nudge::Cell(cell.id)));
+                cells.push((cell.due.unwrap_or(Timestamp::MAX), cell.id));
             }
         })
         .await?;
-        Ok(cells)
+        // Who is due first draws first of what all share.
+        cells.sort();
+        Ok(cells.into_iter().map(|(_, cell)| Action::Nudge(Nudge::Cell(cell))).collect())
     }
 
     /// Reads the roster and cuts it into chunks: by account and Region, in the order of the ring, so that a second listing

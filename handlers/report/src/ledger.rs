@@ -109,7 +109,10 @@ impl Ledger {
                 row.opened_at = Some(at);
                 row.policy = Some(*policy);
             }
-            Entry::CollectingOn { .. } | Entry::WaveLooked { .. } | Entry::Contradicted { .. } => {}
+            Entry::Deadline { target, .. } => {
+                self.target(target, at);
+            }
+            Entry::CollectingOn { .. } | Entry::WaveLooked { .. } | Entry::Contradicted { .. } | Entry::Scheduled { .. } | Entry::BreachesTold { .. } => {}
             Entry::CampaignClosing { campaign } => self.campaign(campaign).closing_at = Some(at),
             Entry::CampaignClosed { campaign, waves, digest, snapshot } => {
                 let row = self.campaign(campaign);

@@ -20,7 +20,7 @@ const EXECUTION_SECS: std::ops::RangeInclusive<u32> = 60..=172_800;
 /// Much more than any policy that a person wrote, and little enough to be pinned in one item of the store.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "name",
     "description",
     "environment",
@@ -39,6 +39,7 @@ const KEYS: [&str; 18] = [
     "exemption",
     "belts",
     "schedule",
+    "sla",
 ];
 
 /// Reads a policy. `file` is what the errors call it.
@@ -99,6 +100,7 @@ fn policy(top: &Section<'_>) -> Policy {
         exemptions: parts::exemptions(top),
         belts: parts::belts(top),
         schedules: times::schedules(top),
+        slas: times::slas(top),
         execution_timeout_secs: top.secs("execution_timeout_secs", EXECUTION_SECS).map_or(defaults::EXECUTION_TIMEOUT_SECS, |secs| secs.value),
         bulk_run: None,
     };

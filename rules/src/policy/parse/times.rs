@@ -1,11 +1,12 @@
-//! What a policy says about the calendar: schedules, one table each.
+//! What a policy says about the calendar: schedules and deadlines, one table each.
 
 use jiff::civil::Time;
 
-use super::parts::{need, own_name, time_zone};
+use super::parts::{need, own_name, select, time_zone};
 use crate::cron::Cron;
+use crate::deadline::{Severity, Sla};
 use crate::policy::read::{At, Section};
-use crate::policy::{defaults, text::short};
+use crate::policy::{Selector, defaults, text::quoted, text::short};
 use crate::schedule::{Schedule, When};
 
 /// How late a schedule may be told to fire at most, in seconds: later than a week it is another week's run.
@@ -92,4 +93,45 @@ fn time_of_day(text: &str) -> Option<Time> {
     let (hours, minutes) = text.split_once(':')?;
     let two = |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i8>().ok()).flatten();
     Time::new(two(hours)?, two(minutes)?, 0, 0).ok()
+}
+
+pub(super) fn slas(top: &Section<'_>) -> Vec<Sla> {
+    const KEYS: [&str; 7] = ["name", "framework", "severity", "select", "days", "source", "version"];
+    let sections = top.tables("sla", 100, &KEYS).map(|found| found.value).unwrap_or_default();
+    let mut slas: Vec<Sla> = Vec::new();
+    for section in &sections {
+        need(
+            section,
+            &["name", "days", "source", "version"],
+            "expected such as `name = \"critical\"`, `days = 14`, `source = \"patch standard 7\"`, `version = \"2026-03\"`",
+        );
+        let words = |key: &str| section.words(key, 200).map(|text| text.value.trim().to_owned()).unwrap_or_default();
+        slas.push(Sla {
+            name: own_name(section, slas.iter().map(|sla| sla.name.as_str())),
+            framework: words("framework"),
+            severities: severities(section),
+            select: if section.has("select") { select(section) } else { Selector::default() },
+            days: section.number("days", 0..=3_650, "days").map_or(0, |days| days.value),
+            source: words("source"),
+            version: words("version"),
+        });
+    }
+    slas
+}
+
+fn severities(section: &Section<'_>) -> Vec<Severity> {
+    let names = Severity::ALL.map(Severity::name);
+    let mut severities: Vec<Severity> = Vec::new();
+    for found in section.texts("severity").unwrap_or_default() {
+        match Severity::ALL.into_iter().find(|severity| severity.name() == found.value) {
+            Some(severity) if severities.contains(&severity) => {
+                section.report.at(&found.span, format!("`{severity}` stands twice in `severity` in {}: expected each once", section.name));
+            }
+            Some(severity) => severities.push(severity),
+            None => section
+                .report
+                .at(&found.span, format!("the severity `{}` in {} is unknown: expected one of {}", short(found.value), section.name, quoted(&names))),
+        }
+    }
+    severities
 }
