@@ -33,6 +33,10 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Run a generated organization with seeded faults until it settles, and check the invariants.
     Simulate(SimulateArgs),
+    /// Say what a bulk run would do to a fleet: waves, batches, hosts, forecast. Touches nothing.
+    Plan(PlanArgs),
+    /// Run a bulk run over a simulated organization, in virtual time.
+    Run(RunArgs),
     /// Run the engine as a service on this machine.
     Serve(ServeArgs),
     /// What is collected, waiting, running, held.
@@ -140,6 +144,58 @@ pub struct SimulateArgs {
     /// A named scenario instead of a generated organization: `list` prints the names.
     #[arg(long)]
     pub scenario: Option<String>,
+    /// Print the summary as one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The run's input, in any of its three forms.
+    #[arg(long)]
+    pub input: PathBuf,
+    /// The organization (`tidegate fleet generate` makes one).
+    #[arg(long)]
+    pub fleet: PathBuf,
+    /// The policy; without it the default one.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// When it would start, such as 2026-11-19T08:00:00Z (the default): windows, freezes and exemptions are looked at from there.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<jiff::Timestamp>,
+    /// Add every host, with its wave or why it has none.
+    #[arg(long)]
+    pub list: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The run's input, in any of its three forms.
+    #[arg(long)]
+    pub input: PathBuf,
+    /// The organization (`tidegate fleet generate` makes one).
+    #[arg(long)]
+    pub fleet: PathBuf,
+    /// The policy; without it the default one.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// When it starts, such as 2026-11-19T08:00:00Z (the default).
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<jiff::Timestamp>,
+    /// Remember in this file, and go on from it. The simulated organization is kept beside it, in `FILE.world`.
+    #[arg(long)]
+    pub store: Option<PathBuf>,
+    /// Approve whatever is asked, under this name. Repeat it for a quorum.
+    #[arg(long, value_name = "NAME")]
+    pub approve_as: Vec<String>,
+    /// Start without asking. Implied where there is no terminal.
+    #[arg(long)]
+    pub yes: bool,
     /// Print the summary as one JSON document.
     #[arg(long)]
     pub json: bool,
@@ -412,10 +468,6 @@ pub struct CompletionsArgs {
 /// Commands of the contract that a later version brings. They take any arguments and say so.
 #[derive(Debug, Subcommand)]
 pub enum LaterCommand {
-    /// Plan a bulk run without touching anything (a later version).
-    Plan(RestArgs),
-    /// Run a bulk run (a later version).
-    Run(RestArgs),
     /// Write the report in other formats (a later version).
     Report(RestArgs),
     /// Pull the stop cord (a later version).

@@ -8,9 +8,11 @@ pub mod demo;
 pub mod explain;
 pub mod fleet;
 pub mod later;
+pub mod plan;
 pub mod policy;
 pub mod refused;
 pub mod replay;
+pub mod run;
 pub mod serve;
 #[cfg(feature = "aws")]
 pub mod serve_aws;

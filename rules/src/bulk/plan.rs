@@ -255,9 +255,6 @@ fn warnings(run: &BulkRun, waves: &[PlannedWave], finish: &Finish) -> Vec<String
     for wave in waves.iter().filter(|wave| wave.targets == 0) {
         warnings.push(format!("wave `{}` takes nobody: no host matches it, or earlier waves have taken them", wave.name));
     }
-    if run.bedrock.is_some() {
-        warnings.push("`bedrock` is advisory: it may add a paragraph to the approval request, and decides nothing".to_owned());
-    }
     for (asked, wave) in run.waves.iter().zip(waves) {
         if asked.max_concurrency.is_some_and(|own| crate::bulk::terms::amount(own).of(wave.targets) > wave.at_once) {
             warnings.push(format!("wave `{}`: the policy lets {} at once, fewer than `maxConcurrency` asks for", wave.name, wave.at_once));
@@ -265,15 +262,9 @@ fn warnings(run: &BulkRun, waves: &[PlannedWave], finish: &Finish) -> Vec<String
         if asked.max_errors.is_some_and(|own| crate::bulk::terms::amount(own).of(wave.targets) > wave.failures_max) {
             warnings.push(format!("wave `{}`: the policy bears {} failures, fewer than `maxErrors` asks for", wave.name, wave.failures_max));
         }
-        if asked.operation == Operation::Scan && asked.reboot == Some(tidegate_events::run::RebootOption::RebootIfNeeded) {
-            warnings.push(format!("wave `{}` only scans: nothing reboots", wave.name));
-        }
         if asked.platforms.contains(&Platform::MacOS) {
             warnings.push(format!("wave `{}` takes macOS: the document must support it in its Region", wave.name));
         }
-    }
-    if run.approval_required == Some(false) && waves.iter().any(|wave| wave.needs_approvals > 0) {
-        warnings.push("the policy asks for approvals, whatever `approvalRequired` says".to_owned());
     }
     match finish {
         Finish { after_secs: None, .. } => warnings.push("no end is in sight: no window of the policy lets it finish".to_owned()),

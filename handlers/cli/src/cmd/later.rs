@@ -9,8 +9,6 @@ use crate::failure::Failure;
 /// Always: nothing was done.
 pub fn run(command: &LaterCommand) -> Result<u8, Failure> {
     let (name, instead) = match command {
-        LaterCommand::Plan(_) => ("plan", "`tidegate simulate` shows how waves form"),
-        LaterCommand::Run(_) => ("run", "`tidegate replay` runs the event path"),
         LaterCommand::Report(_) => ("report", "`tidegate demo` writes report.html, and `tidegate status --json` prints the summary of a store"),
         LaterCommand::Stop(_) => ("stop", "stop `tidegate serve`: nothing is sent while it is down, and it goes on where it was"),
         LaterCommand::Pause(_) => ("pause", "`tidegate reject` ends a campaign"),

@@ -33,6 +33,7 @@ pub(crate) fn run(waves: Vec<RunWave>) -> BulkRun {
         topic: None,
         notification_email: None,
         bedrock: None,
+        pre_collect: false,
         custom_documents: BTreeMap::new(),
         waves,
     }
