@@ -46,7 +46,10 @@ pub enum ScheduleStep {
     Paused,
 }
 
-/// Names one occurrence of one schedule: whatever asks for the same run twice says the same name.
+/// Longest name of a schedule, in characters: it stands in the id of its runs, which has 64 at most.
+pub const NAME_CHARS_MAX: usize = 40;
+
+/// Names one occurrence of one schedule, such as `weekly.20261025T010000Z`: whatever asks for the same run twice says the same name.
 pub fn occurrence_id(schedule: &str, at: Timestamp) -> String {
-    format!("{schedule}@{at}")
+    format!("{schedule}.{}", at.strftime("%Y%m%dT%H%M%SZ"))
 }

@@ -21,7 +21,7 @@ use crate::cron::CronError;
 
 pub(crate) use advance::apply;
 pub use advance::{advance, on_tick};
-pub use tidegate_events::schedule::{ScheduleStep, occurrence_id};
+pub use tidegate_events::schedule::{NAME_CHARS_MAX, ScheduleStep, occurrence_id};
 pub use when::Timing;
 
 /// When a bulk run begins by itself.

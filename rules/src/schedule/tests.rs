@@ -255,7 +255,7 @@ fn a_schedule_is_met_fires_once_and_a_second_shell_finds_it_settled() {
     assert!(
         matches!(steps(&fired)[..], [ScheduleStep::Fired { occurrence, run: of, .. }] if *occurrence == at("2026-11-29T02:00:00Z") && *of == run().digest())
     );
-    assert_eq!(fired.actions, [Action::StartRun { id: "weekly@2026-11-29T02:00:00Z".into(), run: Box::new(run()) }]);
+    assert_eq!(fired.actions, [Action::StartRun { id: "weekly.20261129T020000Z".into(), run: Box::new(run()) }]);
     let (again, state) = tick(&policy, state, "2026-11-29T02:00:20Z");
     assert!(again.entries.is_empty() && again.actions.is_empty());
     assert_eq!(state.unwrap().due_at(), Some(at("2026-12-06T02:00:00Z")));

@@ -7,7 +7,7 @@ use crate::cron::Cron;
 use crate::deadline::{Severity, Sla};
 use crate::policy::read::{At, Section};
 use crate::policy::{Selector, defaults, text::quoted, text::short};
-use crate::schedule::{Schedule, When};
+use crate::schedule::{NAME_CHARS_MAX, Schedule, When};
 
 /// How late a schedule may be told to fire at most, in seconds: later than a week it is another week's run.
 const CATCH_UP_SECS_MAX: u32 = 7 * 86_400;
@@ -19,9 +19,13 @@ pub(super) fn schedules(top: &Section<'_>) -> Vec<Schedule> {
     for section in &sections {
         need(section, &["name", "time_zone", "run"], "expected such as `name = \"weekly\"`, `time_zone = \"Europe/Berlin\"`, `run = \"weekly.json\"`");
         let name = own_name(section, schedules.iter().map(|schedule| schedule.name.as_str()));
-        // It stands in the names of occurrences and runs.
-        if let Some(found) = section.text("name").filter(|found| !found.value.is_empty() && !super::is_slug(found.value)) {
-            section.report.at(&found.span, format!("the schedule name `{}` is wrong: expected 1 to 64 lower-case letters, digits or `-`", short(found.value)));
+        // It stands in the ids of its runs.
+        let fits = |name: &str| super::is_slug(name) && name.len() <= NAME_CHARS_MAX;
+        if let Some(found) = section.text("name").filter(|found| !found.value.trim().is_empty() && !fits(found.value)) {
+            section.report.at(
+                &found.span,
+                format!("the schedule name `{}` is wrong: expected 1 to {NAME_CHARS_MAX} lower-case letters, digits or `-`", short(found.value)),
+            );
         }
         schedules.push(Schedule {
             name,
