@@ -17,6 +17,19 @@ pub enum Action {
     NudgeCells(WaveId),
     /// List a closing campaign's roster and ask for its look-ups.
     ListRoster(CampaignId),
+    /// Ask for the nodes of every spoke that a bulk run names and that is not listed yet.
+    ListRun(CampaignId),
+    /// Read one page of the nodes of a spoke that a bulk run names.
+    ListNodes {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The account.
+        account: AccountId,
+        /// The Region.
+        region: Region,
+        /// What the page before gave; `None` for the first.
+        after: Option<String>,
+    },
     /// Look up the hosts of one chunk of a roster.
     Describe {
         /// The campaign.
@@ -73,13 +86,6 @@ pub enum Action {
     },
     /// Look at one target again.
     LookAt(TargetKey),
-    /// A schedule's time has come: take its bulk run in.
-    StartRun {
-        /// Names the occurrence: asked for twice, it is one run.
-        id: String,
-        /// The run.
-        run: Box<crate::run::BulkRun>,
-    },
     /// Tell the operators.
     Notify(Notice),
 }

@@ -582,6 +582,8 @@ pub enum Entry {
         /// What.
         step: crate::schedule::ScheduleStep,
     },
+    /// What only bulk runs have.
+    Bulk(crate::bulk::BulkEntry),
     /// What the organization holds was counted.
     InventoryPinned {
         /// The campaign it is pinned for.

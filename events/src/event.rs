@@ -80,6 +80,8 @@ pub enum Event {
         /// Why.
         comment: String,
     },
+    /// Somebody asks for a bulk run.
+    RunAsked(Box<crate::bulk::RunAsked>),
     /// A named person pulled the stop cord, or released it.
     Cord {
         /// Pulled or released.
@@ -201,6 +203,19 @@ pub enum Answer {
         members: Vec<RosterMember>,
         /// What was found, or why nothing was.
         found: Result<Vec<Host>, SpokeFault>,
+        /// The organizational units above the account.
+        ous: Vec<String>,
+    },
+    /// A page of the nodes of a spoke that a bulk run names was read.
+    NodesListed {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The account.
+        account: AccountId,
+        /// The Region.
+        region: Region,
+        /// The page, or why there is none.
+        found: Result<crate::bulk::NodePage, SpokeFault>,
         /// The organizational units above the account.
         ous: Vec<String>,
     },

@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod automation;
+pub mod bulk;
 pub mod deadline;
 pub mod entry;
 pub mod event;

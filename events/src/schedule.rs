@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::Digest;
+use crate::id::{Digest, IdError, PersonId};
 
 /// A step of one schedule. An occurrence is settled once: fired or missed, never both and never twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +44,14 @@ pub enum ScheduleStep {
     },
     /// It is switched off: its occurrences are none until it is met again.
     Paused,
+}
+
+/// Who asks for the runs of a schedule.
+///
+/// # Errors
+/// When the name is no schedule's.
+pub fn asker(schedule: &str) -> Result<PersonId, IdError> {
+    format!("schedule.{schedule}").parse()
 }
 
 /// Longest name of a schedule, in characters: it stands in the id of its runs, which has 64 at most.

@@ -73,6 +73,7 @@ pub fn home(entry: &Entry) -> Key {
         | Entry::BatchEnded { batch } => Key::batch(batch),
         Entry::LaneHalted { lane, .. } | Entry::LaneResumed { lane, .. } => Key::lane(lane),
         Entry::CordMoved { .. } | Entry::CalendarMoved { .. } | Entry::Scheduled { .. } | Entry::BreachesTold { .. } => Key::organization(),
+        Entry::Bulk(entry) => crate::bulk::apply::home(entry),
     }
 }
 
@@ -129,6 +130,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 words: Vec::new(),
                 holds: Vec::new(),
                 inventory: 0,
+                bulk: None,
             };
             book.put(Key::campaign(campaign), State::Campaign(Box::new(opened)))?;
         }
@@ -193,6 +195,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                     forgiven: 0,
                     pin: None,
                     renewed_until: None,
+                    errors_passed: false,
                 })
                 .collect();
         }
@@ -444,6 +447,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 wave_mut(campaign, wave)?.forgiven = *bad;
             }
         }
+        Entry::Bulk(entry) => crate::bulk::apply::apply(book, at, entry)?,
         Entry::CordMoved { pulled, by } => {
             let organization = organization_mut(book)?;
             organization.cord_epoch = organization.cord_epoch.saturating_add(1);

@@ -10,14 +10,16 @@ use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{BatchId, CommandId, InstanceId};
 use tidegate_events::{Action, Entry, Hold};
 
+use crate::bulk::scan;
 use crate::campaign::notice;
 use crate::decide;
 use crate::desk::{Desk, Missing, later};
 use crate::key::Key;
 use crate::policy::{Policy, RebootMode};
+use crate::sending::proves;
 use crate::state::{Batch, BatchMember, BatchPhase};
 use crate::verdict::{Judgement, judge};
-use crate::{retry, sending, target};
+use crate::{bulk, retry, sending, target};
 
 /// How long after the last end a scan follows, in seconds: the agent reports, and a reboot settles.
 const SCAN_AFTER_SECS: i64 = 60;
@@ -100,7 +102,7 @@ pub fn on_sent(desk: &mut Desk<'_>, id: &BatchId, generation: u32, outcome: &Sen
         }
         SendOutcome::InvalidInstances { named } => invalid(desk, &batch, step, named)?,
         SendOutcome::Denied { why } => denied(desk, &batch, step, why)?,
-        SendOutcome::Refused { why } if step == RunStep::Scan => strand(desk, &batch, batch.instances(), why)?,
+        SendOutcome::Refused { why } if proves(&batch, step) => strand(desk, &batch, batch.instances(), why)?,
         SendOutcome::Refused { why } => {
             let policy = policy_of(desk, &batch)?;
             let outcomes = fail_all(desk, policy, &batch, &batch.instances(), Verdict::Failed, &format!("SSM refused the command: {why}"))?;
@@ -126,7 +128,7 @@ fn invalid(desk: &mut Desk<'_>, batch: &Batch, step: RunStep, named: &[InstanceI
         wrong.clone_from(&present);
     }
     let why = "Systems Manager does not know it any more";
-    let outcomes: Vec<Outcome> = if wrong.is_empty() && step == RunStep::Scan {
+    let outcomes: Vec<Outcome> = if wrong.is_empty() && proves(batch, step) {
         // A scan is not split: those that ran must be judged together with their command.
         return strand(desk, batch, present, "SSM refused the scan and named nobody");
     } else if wrong.is_empty() {
@@ -146,9 +148,9 @@ fn invalid(desk: &mut Desk<'_>, batch: &Batch, step: RunStep, named: &[InstanceI
             })
             .collect()
     } else {
-        let count = |instance: &InstanceId| match (step, stranded(batch, instance)) {
+        let count = |instance: &InstanceId| match (proves(batch, step), stranded(batch, instance)) {
             (_, true) => Count::Counted,
-            (RunStep::Scan, false) => Count::Bad,
+            (true, false) => Count::Bad,
             _ => Count::Dropped,
         };
         wrong
@@ -188,7 +190,7 @@ fn denied(desk: &mut Desk<'_>, batch: &Batch, step: RunStep, why: &str) -> Resul
         format!("the spoke does not let us in: {why}"),
         desk.now(),
     ));
-    if step == RunStep::Scan {
+    if proves(batch, step) {
         return strand(desk, batch, batch.instances(), why);
     }
     let to = target::unreachable(desk, why, 0);
@@ -209,7 +211,7 @@ pub fn on_withheld(desk: &mut Desk<'_>, id: &BatchId, generation: u32, hold: &Ho
     if generation != batch.generation {
         return Ok(decide::Outcome::ignored("about an older send"));
     }
-    if step == RunStep::Scan {
+    if proves(&batch, step) {
         let again_at = desk.after(300);
         desk.record(Entry::SendPutOff { batch: id.clone(), hold: hold.clone(), again_at })?;
     } else {
@@ -322,6 +324,11 @@ fn scanned(desk: &mut Desk<'_>, batch: &Batch) -> Result<(), Missing> {
 
 /// What becomes of members whose scan did not succeed.
 fn unscanned(desk: &mut Desk<'_>, batch: &Batch) -> Result<(), Missing> {
+    if batch.step == RunStep::Scan {
+        // Nothing was installed: nobody needs to be held until a later scan.
+        let outcomes = scan::missed(desk, batch)?;
+        return if outcomes.is_empty() { Ok(()) } else { release(desk, &batch.id, outcomes) };
+    }
     let tries = batch.scan_tries;
     let (hopeless, waiting): (Vec<&BatchMember>, Vec<&BatchMember>) =
         batch.present().filter(|member| member.scanned != Some(InvocationStatus::Success)).partition(|member| {
@@ -368,6 +375,13 @@ pub fn on_patch_states(desk: &mut Desk<'_>, id: &BatchId, seen: &Result<Vec<Patc
         let instance = &member.member.instance;
         let state = seen.as_ref().ok().and_then(|seen| seen.iter().find(|state| state.instance == *instance));
         let ran = member.ran.map(|(status, _)| status);
+        if batch.step == RunStep::Scan {
+            match scan::judged(desk, &batch, instance, state, scan_at, reads >= PROOF_READS_MAX)? {
+                Some(outcome) => outcomes.push(outcome),
+                None => unread += 1,
+            }
+            continue;
+        }
         match judge(ran, state, scan_at, &batch.snapshot) {
             Judgement::ReadAgain if reads < PROOF_READS_MAX => unread += 1,
             Judgement::ReadAgain => outcomes.push(fail(desk, policy, &batch, member, Verdict::Unknown, "no patch state of its scan ever appeared")?),
@@ -412,6 +426,8 @@ fn proven(
     let instance = member.member.instance.clone();
     let cell = batch.id.cell.clone();
     let proven_at = state.map_or(desk.now(), |state| state.started_at);
+    let wave = &batch.id.cell.wave;
+    let reboot = desk.campaign(&wave.campaign)?.map_or(policy.reboot, |campaign| bulk::orders(policy, campaign, wave.index).reboot);
     let (to, verdict, count) = match verdict {
         Verdict::PatchedUnconfirmed | Verdict::FalseFailure => {
             // What Config counts from: the end on the instance, or for time-outs the scan that found it installed.
@@ -427,10 +443,10 @@ fn proven(
                 _ => (Standing::PatchedUnconfirmed { cell, installed_at, proven_at, lag: None }, verdict, Count::Ok),
             }
         }
-        Verdict::PendingReboot if policy.reboot == RebootMode::Separate && batch.step == RunStep::Install && !member.stranded => {
+        Verdict::PendingReboot if reboot == RebootMode::Separate && batch.step == RunStep::Install && !member.stranded => {
             (Standing::PendingReboot { cell }, verdict, Count::Again)
         }
-        Verdict::PendingReboot if policy.reboot == RebootMode::Never => (Standing::PendingReboot { cell }, verdict, Count::Ok),
+        Verdict::PendingReboot if reboot == RebootMode::Never => (Standing::PendingReboot { cell }, verdict, Count::Ok),
         _ => return fail(desk, policy, batch, member, verdict, why),
     };
     Ok(Outcome { instance, verdict: Some(verdict), to, count: counted(member, count), why: why.to_owned() })
@@ -471,7 +487,7 @@ pub fn on_gone(desk: &mut Desk<'_>, id: &BatchId, instance: &InstanceId) -> Resu
         // Whether the command reached it is being found out; the scan will meet an id that SSM does not know.
         return Ok(());
     }
-    let untouched = matches!(batch.phase, BatchPhase::Ready { step, .. } if step != RunStep::Scan);
+    let untouched = matches!(batch.phase, BatchPhase::Ready { step, .. } if !proves(&batch, step));
     let count = counted(member, if untouched { Count::Dropped } else { Count::Bad });
     let verdict = (!untouched && !member.stranded).then_some(Verdict::Unknown);
     let outcome = Outcome { instance: instance.clone(), verdict, to: Standing::Gone, count, why: "EC2 says that it is terminated".into() };

@@ -16,7 +16,7 @@ use crate::desk::{Desk, Missing, later, secs_between};
 use crate::key::{DOORS, Key};
 use crate::policy::Policy;
 use crate::state::{Campaign, CampaignPhase, Lane, WaveStage};
-use crate::{approval, bake, bucket, deadline, exemption, gate, lane, pin, plan, target, window};
+use crate::{approval, bake, bucket, bulk, deadline, exemption, gate, lane, pin, plan, target, window};
 
 /// How long a closing campaign waits for answers before it asks again, in seconds.
 pub const CLOSING_AGAIN_SECS: i64 = 300;
@@ -90,6 +90,10 @@ pub fn advance(desk: &mut Desk<'_>, id: &CampaignId) -> Result<(), Missing> {
             let described = desk.count(&Key::described(id))?;
             if chunks.is_some_and(|chunks| described >= u64::from(chunks)) {
                 desk.ask(Action::Partition(id.clone()));
+            } else if let (Some(bulk), true) = (&campaign.bulk, desk.now() >= later(*since, CLOSING_AGAIN_SECS)) {
+                // Some page never came: whatever is not listed is asked for again, from its first page.
+                desk.record(Entry::RosterListed { campaign: id.clone(), members: 0, chunks: bulk.spokes })?;
+                desk.ask(Action::ListRun(id.clone()));
             } else if desk.now() >= later(*since, CLOSING_AGAIN_SECS) {
                 // Some answer never came: whatever is not described is asked for again.
                 desk.ask(Action::ListRoster(id.clone()));
@@ -237,9 +241,18 @@ pub fn on_partitioned(desk: &mut Desk<'_>, id: &CampaignId, waves: &[WaveCut], i
     desk.lane(&id.lane)?;
     let policy = desk.effective(&campaign.policy)?;
     desk.record(Entry::InventoryPinned { campaign: id.clone(), total: inventory.0, by_region: inventory.1.clone() })?;
-    let digest = plan::campaign_digest(id, &campaign.policy, waves);
+    let digest = match &campaign.bulk {
+        Some(_) => bulk::cut::run_digest(&campaign.policy, waves),
+        None => plan::campaign_digest(id, &campaign.policy, waves),
+    };
     let snapshot = pin::snapshot(id, &campaign.policy, 0);
     desk.record(Entry::CampaignClosed { campaign: id.clone(), waves: waves.to_vec(), digest, snapshot })?;
+    if campaign.bulk.is_some()
+        && let Some(over) = bulk::stop::at_the_cut(policy, &campaign, waves, inventory.0)
+    {
+        end(desk, id, &over.why, over.complete)?;
+        return Ok(Outcome::Accepted);
+    }
     let need = policy.approvals_needed();
     if need > 0 && !policy.approval.per_wave && !waves.is_empty() {
         let targets: u64 = waves.iter().map(|wave| wave.targets).sum();
@@ -277,7 +290,10 @@ pub fn end(desk: &mut Desk<'_>, id: &CampaignId, why: &str, complete: bool) -> R
     let lane = desk.lane(&id.lane)?;
     let Some(campaign) = desk.campaign(id)?.cloned() else { return Ok(()) };
     desk.record(Entry::CampaignEnded { campaign: id.clone(), why: why.to_owned(), complete })?;
-    desk.ask(notice(NoticeKind::CampaignEnded, &id.to_string(), format!("campaign {id} ended: {why}"), desk.now()));
+    // INVARIANT (dry means dry): a dry run leaves nothing outside our own store, not even a notice.
+    if campaign.bulk.as_ref().is_none_or(|bulk| !bulk.dry_run) {
+        desk.ask(notice(NoticeKind::CampaignEnded, &id.to_string(), format!("campaign {id} ended: {why}"), desk.now()));
+    }
     if !complete {
         for (index, _) in (0u16..).zip(&campaign.waves) {
             desk.ask(Action::NudgeCells(campaign.wave_id(index)));
@@ -441,6 +457,7 @@ fn watch(desk: &mut Desk<'_>, policy: &Policy, campaign: &Campaign, id: &WaveId)
         lane::halt(desk, id, &why)?;
         held(desk, campaign, id, vec![Hold::LaneHalted { why }])?;
     }
+    bulk::stop::pass_errors(desk, campaign, id, tally)?;
     if campaign.pin.as_ref().is_none_or(|pin| pin::is_dead(pin, desk.now())) && tally.done < u64::from(wave.cells) {
         // The wave took longer than its patch set lives: whoever has not started waits for the new one at the gates.
         renew(desk, campaign, id)?;

@@ -2,10 +2,12 @@
 //! radius batch by batch, and waits for AWS Config's word when all have ended.
 
 use tidegate_events::action::Nudge;
+use tidegate_events::bulk::BulkEntry;
 use tidegate_events::entry::{CellMember, ConfirmStep, Lag, RunStep, Standing};
-use tidegate_events::fact::Fact;
+use tidegate_events::fact::{Compliance, Fact};
 use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{BatchId, CellId, InstanceId};
+use tidegate_events::run::Operation;
 use tidegate_events::{Action, Entry, Hold};
 
 use crate::decide::Outcome;
@@ -13,9 +15,8 @@ use crate::desk::{Desk, Missing, later};
 use crate::gate;
 use crate::key::Key;
 use crate::policy::RebootMode;
-use crate::sending::reboot_option;
 use crate::state::{Campaign, CampaignPhase, Cell, SeatAt, State, Target, WaveStage};
-use crate::{blast_radius, exemption};
+use crate::{blast_radius, bulk, exemption};
 
 /// Targets of one command at most: SSM takes 50 ids (aws-facts 3.2).
 pub const BATCH_MEMBERS_MAX: usize = 50;
@@ -37,7 +38,7 @@ pub fn advance(desk: &mut Desk<'_>, id: &CellId) -> Result<(), Missing> {
     let Some(cell) = desk.cell(id)?.cloned() else { return Ok(()) };
     let Some(wave) = campaign.wave(id.wave.index) else { return Ok(()) };
     if let CampaignPhase::Ended { complete: false, .. } = campaign.phase {
-        return dismiss(desk, &cell);
+        return dismiss(desk, &campaign, &cell);
     }
     match &wave.stage {
         WaveStage::Sealing if !cell.sealed => seal(desk, &campaign, &cell),
@@ -105,9 +106,11 @@ fn plan(desk: &mut Desk<'_>, campaign: &Campaign, cell: &Cell) -> Result<(), Mis
     let waiting: Vec<&CellMember> = cell.at(SeatAt::Waiting).collect();
     let rebooting: Vec<&CellMember> = cell.at(SeatAt::AwaitsReboot).collect();
     let busy = cell.at(SeatAt::InBatch).count();
+    let orders = bulk::orders(policy, campaign, cell.id.wave.index);
+    let first = if orders.operation == Operation::Scan { RunStep::Scan } else { RunStep::Install };
     let (step, seat, members) = match (waiting.is_empty(), rebooting.is_empty()) {
-        (false, _) => (RunStep::Install, SeatAt::Waiting, waiting),
-        (true, false) if policy.reboot == RebootMode::Separate && busy == 0 => (RunStep::Reboot, SeatAt::AwaitsReboot, rebooting),
+        (false, _) => (first, SeatAt::Waiting, waiting),
+        (true, false) if orders.reboot == RebootMode::Separate && busy == 0 => (RunStep::Reboot, SeatAt::AwaitsReboot, rebooting),
         (true, false) if busy == 0 => return dismiss_reboots(desk, cell, &rebooting),
         (true, true) if busy == 0 => return done(desk, campaign, cell),
         _ => return Ok(()),
@@ -140,7 +143,7 @@ fn plan(desk: &mut Desk<'_>, campaign: &Campaign, cell: &Cell) -> Result<(), Mis
         Ok((members, grants)) => {
             let batch = BatchId { cell: cell.id.clone(), number: cell.next_batch };
             desk.need(&[Key::batch(&batch)])?;
-            desk.record(Entry::BatchPlanned { batch: batch.clone(), step, platform, members, grants, snapshot, reboot_option: reboot_option(policy).into() })?;
+            desk.record(Entry::BatchPlanned { batch: batch.clone(), step, platform, members, grants, snapshot, reboot_option: orders.reboot_option.into() })?;
             desk.ask(Action::Send { batch, step });
             desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
             Ok(())
@@ -187,7 +190,7 @@ fn dismiss_reboots(desk: &mut Desk<'_>, cell: &Cell, rebooting: &[&CellMember]) 
 
 /// The campaign ended before its time: whoever was not touched joins a later one, a day from now (a no is not asked again
 /// at once).
-fn dismiss(desk: &mut Desk<'_>, cell: &Cell) -> Result<(), Missing> {
+fn dismiss(desk: &mut Desk<'_>, campaign: &Campaign, cell: &Cell) -> Result<(), Missing> {
     let waiting: Vec<InstanceId> = cell.at(SeatAt::Waiting).map(|member| member.instance.clone()).take(DISMISS_MAX).collect();
     if waiting.is_empty() {
         return Ok(());
@@ -196,10 +199,18 @@ fn dismiss(desk: &mut Desk<'_>, cell: &Cell) -> Result<(), Missing> {
     let enrolled = Standing::Enrolled { campaign: cell.id.wave.campaign.clone() };
     let (members, dropped): (Vec<_>, Vec<_>) =
         waiting.iter().zip(known).partition(|(_, target)| target.is_some_and(|target| target.standing == enrolled && target.lease.is_none()));
+    // A bulk run takes hosts about which no finding is open: nothing is owed to those.
+    let (freed, members): (Vec<_>, Vec<_>) = members
+        .into_iter()
+        .partition(|(_, target)| campaign.bulk.is_some() && target.and_then(Target::fact).is_none_or(|fact| fact.compliance != Compliance::NonCompliant));
+    let freed: Vec<InstanceId> = freed.into_iter().map(|(instance, _)| instance.clone()).collect();
     let members: Vec<InstanceId> = members.into_iter().map(|(instance, _)| instance.clone()).collect();
     let dropped: Vec<(InstanceId, String)> = dropped.into_iter().map(|(instance, _)| (instance.clone(), "the campaign is over".to_owned())).collect();
     if !dropped.is_empty() {
         desk.record(Entry::CellSealed { cell: cell.id.clone(), dropped })?;
+    }
+    if !freed.is_empty() {
+        desk.record(Entry::Bulk(BulkEntry::Freed { cell: cell.id.clone(), members: freed }))?;
     }
     if !members.is_empty() {
         let not_before = desk.after(86_400);

@@ -5,17 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_events::Entry;
+use tidegate_events::bulk::BulkEntry;
 use tidegate_events::entry::{Count, RunStep, Standing};
 use tidegate_events::fact::{Compliance, FactSource, InvocationStatus, Verdict};
 use tidegate_events::hold::Scope;
 use tidegate_events::id::{BatchId, CellId, Digest, InstanceId, TargetKey, WaveId};
 use tidegate_events::journal::Line;
+use tidegate_events::run::Operation;
 
 use crate::apply::{Fold, apply};
 use crate::freeze;
 use crate::key::Key;
 use crate::policy::Policy;
-use crate::state::{Batch, BatchPhase, Campaign, Cell, SeatAt, State, Target, WaveStage};
+use crate::state::{Batch, BatchPhase, Campaign, CampaignPhase, Cell, SeatAt, State, Target, WaveStage};
 use crate::window::{self, Opening};
 
 /// Violations kept; more are only counted.
@@ -166,6 +168,15 @@ impl Checker {
                 self.give_back(batch, &newly);
             }
             Entry::Moved { target, to: Standing::Compliant, verdict: Some(Verdict::Remediated), .. } => self.remediated(target),
+            Entry::Bulk(BulkEntry::Listed { account, region, hosts, enrolled: true, .. }) => {
+                for host in hosts {
+                    let key = TargetKey { account: *account, region: region.clone(), instance: host.instance.clone() };
+                    let leased = self.leases.get(&key).cloned();
+                    self.expect(leased.is_none(), 1, || format!("{key} joined a bulk run while batch {leased:?} holds it"));
+                    let cut = self.waits_in_a_cut(&key);
+                    self.expect(cut.is_none(), 1, || format!("{key} joined a bulk run although campaign {cut:?} has it in a wave"));
+                }
+            }
             Entry::Enrolled { target, .. } => {
                 let leased = self.leases.contains_key(target);
                 self.expect(!leased, 1, || format!("{target} was enrolled while a batch holds it"));
@@ -183,12 +194,18 @@ impl Checker {
         at: tidegate_events::Timestamp,
         clearance: &tidegate_events::entry::ClearanceRecord,
     ) {
+        let bulk = self.campaign(&batch.cell.wave).and_then(|campaign| campaign.bulk.as_ref().zip(campaign.wave(batch.cell.wave.index)));
+        let dry = bulk.is_some_and(|(bulk, _)| bulk.dry_run);
+        let only_scans = bulk.and_then(|(bulk, wave)| bulk.wave(&wave.name)).is_some_and(|wave| wave.operation == Operation::Scan);
+        self.expect(!dry, 12, || format!("batch {batch} of a dry run was sent"));
+        self.expect(!only_scans || step == RunStep::Scan, 12, || format!("batch {batch} was sent to {step}, and its wave only scans"));
+        let proves = self.batch(batch).is_some_and(|batch| crate::sending::proves(batch, step));
         let open = self.open_sends.insert(batch.clone(), generation);
         self.expect(open.is_none(), 1, || format!("batch {batch} was sent again as {generation} while {open:?} was open"));
         self.expect(at == line.at, 2, || format!("batch {batch} is signed with another time than its intent's"));
         let cord = self.cord_pulled;
         self.expect(!cord || step == RunStep::Scan, 11, || format!("batch {batch} was sent although the stop cord is pulled"));
-        if step == RunStep::Scan {
+        if proves {
             return;
         }
         let wave = &batch.cell.wave;
@@ -212,6 +229,15 @@ impl Checker {
             Ok(Opening::Closed { .. }) | Err(_) => false,
         };
         self.expect(in_window, 5, || format!("batch {batch} was sent outside its window"));
+    }
+
+    /// The cut campaign that a target waits in, where it does.
+    fn waits_in_a_cut(&self, key: &TargetKey) -> Option<String> {
+        let Some(Standing::Enrolled { campaign }) = self.target(key).map(|target| &target.standing) else { return None };
+        match self.fold.items.get(&Key::campaign(campaign)) {
+            Some(State::Campaign(of)) if matches!(of.phase, CampaignPhase::Cut | CampaignPhase::Running { .. }) => Some(campaign.to_string()),
+            _ => None,
+        }
     }
 
     /// Remediated only on three proofs: an invocation that succeeded, a scan that was read, and Config's own word.

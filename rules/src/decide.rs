@@ -5,7 +5,7 @@ use tidegate_events::event::{Answer, Event};
 use tidegate_events::fact::InvocationStatus;
 
 use crate::desk::{Desk, Missing};
-use crate::{approval, batch, campaign, cell, deadline, lane, schedule, target};
+use crate::{approval, batch, bulk, campaign, cell, deadline, lane, schedule, target};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,7 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
         Event::CalendarChanged { calendar, open, at } => lane::on_calendar(desk, calendar, *open, *at),
         Event::Cord { pulled, by } => lane::on_cord(desk, *pulled, by),
         Event::Approval(approval) => approval::take(desk, approval),
+        Event::RunAsked(asked) => bulk::ask::on_asked(desk, asked),
         Event::LaneResumed { lane, by, comment } => lane::resume(desk, lane, by, comment),
         // A tick is the engine's: it looks up what is due and nudges each. Here it finds what no item is due for yet.
         Event::Tick { .. } => {
@@ -118,6 +119,9 @@ fn answered(desk: &mut Desk<'_>, answer: &Answer) -> Result<Outcome, Missing> {
         Answer::Described { campaign, account, region, chunk, members, found, ous } => {
             let place = campaign::ChunkPlace { campaign, account: *account, region, chunk: *chunk };
             campaign::on_described(desk, &place, members, found, ous)
+        }
+        Answer::NodesListed { campaign, account, region, found, ous } => {
+            bulk::ask::on_nodes(desk, &bulk::ask::Spoke { campaign, account: *account, region }, found, ous)
         }
         Answer::Partitioned { campaign, waves, inventory } => campaign::on_partitioned(desk, campaign, waves, inventory),
         Answer::Sent { batch, generation, outcome } => batch::on_sent(desk, batch, *generation, outcome),

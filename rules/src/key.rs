@@ -52,6 +52,14 @@ impl Key {
     pub fn chunks_of(id: &CampaignId) -> String {
         format!("chunk/{id}/")
     }
+    /// A bulk run as it was asked for, by the id of the ask.
+    pub fn run(asked: &str) -> Self {
+        Self(format!("run/{asked}"))
+    }
+    /// How far the nodes of a spoke are listed for a bulk run.
+    pub fn listing(id: &CampaignId, account: AccountId, region: &Region) -> Self {
+        Self(format!("listing/{id}/{account}/{region}"))
+    }
     /// A cell.
     pub fn cell(id: &CellId) -> Self {
         Self(format!("cell/{id}"))

@@ -95,6 +95,11 @@ pub struct SendOrder {
     pub at: Timestamp,
 }
 
+/// Whether a step is the scan that proves what the batch has installed; a batch that only scans goes through every gate.
+pub fn proves(batch: &Batch, step: RunStep) -> bool {
+    step == RunStep::Scan && batch.step != RunStep::Scan
+}
+
 /// Writes the intent to send a ready batch, or puts it off. `None`: nothing is to be sent (not ready, or held).
 ///
 /// # Errors
@@ -110,7 +115,11 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
     let Some(entry) = crate::catalog::entry(&policy.remediation) else {
         return Err(Missing::Corrupt(format!("catalog entry `{}` is not known", policy.remediation)));
     };
-    let (clearance, timeout_secs, execution_timeout_secs) = if step == RunStep::Scan {
+    if campaign.bulk.as_ref().is_some_and(|bulk| bulk.dry_run) {
+        // INVARIANT (dry means dry): a dry run has no batches; should it ever have one, nothing is sent.
+        return Ok(None);
+    }
+    let (clearance, timeout_secs, execution_timeout_secs) = if proves(&batch, step) {
         // INVARIANT (stop): a scan asks nothing of the other gates, but no intent at all is written while the cord is pulled.
         if let Some(by) = desk.organization()?.cord {
             let again_at = desk.after(CORD_AGAIN_SECS);

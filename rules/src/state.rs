@@ -36,6 +36,10 @@ pub enum State {
     Roster(RosterEntry),
     /// A described chunk.
     Chunk(Chunk),
+    /// A bulk run as it was asked for.
+    Run(Box<crate::bulk::state::RunItem>),
+    /// How far the nodes of a spoke are listed for a bulk run.
+    Listing(crate::bulk::state::Listing),
     /// A campaign.
     Campaign(Box<Campaign>),
     /// A cell.
@@ -191,6 +195,9 @@ pub struct Campaign {
     pub holds: Vec<Hold>,
     /// Known instances when it was cut.
     pub inventory: u64,
+    /// The bulk run that it is, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<crate::bulk::state::Bulk>,
 }
 
 /// A patch set.
@@ -308,6 +315,9 @@ pub struct Wave {
     pub pin: Option<PinStrength>,
     /// The patch set was renewed for this wave: it bakes until then, and needs a yes of its own.
     pub renewed_until: Option<Timestamp>,
+    /// More failed than the bulk run itself bears, and it went on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub errors_passed: bool,
 }
 
 /// Where a wave stands.

@@ -105,6 +105,8 @@ fn on_compliant(desk: &mut Desk<'_>, target: &Target, fact: &Fact) -> Result<(),
         }
         // Nor is a copy's word enough to take back what a run of ours has found.
         Standing::PendingReboot { .. } | Standing::Quarantined { .. } if fact.source.is_copy() => Ok(()),
+        // A bulk run takes compliant hosts too: nobody leaves it for being compliant.
+        Standing::Enrolled { campaign } if desk.campaign(campaign)?.is_some_and(|campaign| campaign.bulk.is_some()) => Ok(()),
         Standing::Enrolled { .. }
         | Standing::Retrying { .. }
         | Standing::PendingReboot { .. }
@@ -139,7 +141,7 @@ fn open(desk: &mut Desk<'_>, key: &TargetKey, rule: Option<String>) -> Result<()
 }
 
 /// The rule that last found a target, from its newest fact.
-fn known_rule(target: &Target) -> Option<String> {
+pub(crate) fn known_rule(target: &Target) -> Option<String> {
     target.facts.iter().find_map(rule_of)
 }
 

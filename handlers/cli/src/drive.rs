@@ -129,6 +129,16 @@ impl Drive {
         Ok(outcomes)
     }
 
+    /// Takes what somebody asks for here and now.
+    ///
+    /// # Errors
+    /// When the engine or its store fails.
+    pub async fn ask(&mut self, event: &Event) -> Result<Outcome, Failure> {
+        let outcome = self.take(event).await?;
+        self.follow(&mut |_| {}).await?;
+        Ok(outcome)
+    }
+
     async fn take(&mut self, event: &Event) -> Result<Outcome, Failure> {
         if let Event::Tick { at } = event {
             self.move_to(*at, &mut |_| {}).await?;

@@ -105,8 +105,11 @@ pub struct CampaignSummary {
     pub id: String,
     /// Where it stands.
     pub state: String,
-    /// The digest of its policy.
+    /// The digest of its policy; of a bulk run, of its terms.
     pub policy_digest: String,
+    /// What an approval of a bulk run signs, once it is cut: the digest that `tidegate plan` shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Its waves.
     pub waves: Vec<WaveSummary>,
 }
@@ -211,6 +214,7 @@ pub fn campaigns(fold: &Fold) -> Vec<CampaignSummary> {
             id: campaign.id.to_string(),
             state: campaign.phase.name().to_owned(),
             policy_digest: campaign.policy.to_string(),
+            digest: (campaign.bulk.is_some() && campaign.cut_at.is_some()).then(|| campaign.digest.to_string()),
             waves: (0u16..)
                 .zip(&campaign.waves)
                 .map(|(index, wave)| {

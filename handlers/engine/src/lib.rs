@@ -1,6 +1,7 @@
 //! The two doors. [`Engine::handle`] takes everything that comes in; [`Engine::perform`] does everything that goes out and
 //! comes back through the first. Decisions are made in `tidegate-rules`; here they are loaded, committed and carried out.
 
+mod bulk;
 pub mod commit;
 pub mod door;
 pub mod error;

@@ -35,6 +35,8 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             Action::Nudge(nudge) => self.answer(Event::Nudge(nudge.clone()), now).await,
             Action::NudgeCells(wave) => self.nudge_cells(wave).await,
             Action::ListRoster(campaign) => self.list_roster(campaign, now).await,
+            Action::ListRun(campaign) => self.list_run(campaign, now).await,
+            Action::ListNodes { campaign, account, region, after } => self.list_nodes(campaign, *account, region, after.as_deref(), now).await,
             Action::Describe { campaign, account, region, chunk, members } => self.describe(campaign, *account, region, *chunk, members, now).await,
             Action::Partition(campaign) => self.partition(campaign, now).await,
             Action::Send { batch, step } => self.send(batch, *step, now).await,
@@ -61,11 +63,6 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 let found = found.map(|hosts| hosts.into_iter().find(|host| host.instance == target.instance));
                 self.answer(Event::Answer(Answer::LookedAt { target: target.clone(), found }), now).await
             }
-            // Who takes runs in reads this; until then the journal and the log say what was asked.
-            Action::StartRun { id, run } => {
-                tracing::info!(%id, run = run.name.as_deref().unwrap_or_default(), "a schedule asks for its run");
-                Ok(Vec::new())
-            }
             Action::Notify(notice) => {
                 tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
                 match self.cloud().notify(notice).await {
@@ -79,7 +76,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         }
     }
 
-    async fn answer(&self, event: Event, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+    pub(crate) async fn answer(&self, event: Event, now: Timestamp) -> Result<Vec<Action>, EngineError> {
         Ok(self.handle(&event, now).await?.actions)
     }
 
@@ -199,14 +196,20 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         };
         let Inventory { total, by_account, by_region, by_tag, ous } = (*inventory).clone();
         let counts = Counts { total, by_account, by_region, by_tag, ous };
-        let cut = plan::cut(&policy, &pinned, id, &chunks, &counts);
-        for cell in &cut.cells {
+        let (cells, waves) = match self.run_of(id, now).await? {
+            Some(run) => crate::bulk::cut(&policy, &pinned, id, &run, &chunks, &counts),
+            None => {
+                let cut = plan::cut(&policy, &pinned, id, &chunks, &counts);
+                (cut.cells, cut.waves)
+            }
+        };
+        for cell in &cells {
             let (written, _) = self.transact(&"a cell", now, |desk| plan::write_cell(desk, cell)).await?;
             if let Err(hold) = written {
                 return Err(EngineError::Damaged(hold.to_string()));
             }
         }
-        self.answer(Event::Answer(Answer::Partitioned { campaign: id.clone(), waves: cut.waves, inventory: (counts.total, counts.by_region) }), now).await
+        self.answer(Event::Answer(Answer::Partitioned { campaign: id.clone(), waves, inventory: (counts.total, counts.by_region) }), now).await
     }
 
     /// INVARIANT (no clearance, no command): the intent is committed first; cord, lane, campaign, freeze, window and approval

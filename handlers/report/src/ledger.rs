@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tidegate_events::Entry;
+use tidegate_events::bulk::BulkEntry;
 use tidegate_events::entry::{Count, Outcome, RunStep, Standing};
 use tidegate_events::fact::Verdict;
 use tidegate_events::id::{BatchId, CampaignId, InstanceId, PersonId, TargetKey, WaveId};
@@ -91,6 +92,32 @@ impl Ledger {
         self.halts.iter().filter(|halt| halt.resumed.is_none())
     }
 
+    fn apply_bulk(&mut self, entry: &BulkEntry, at: Timestamp) {
+        match entry {
+            BulkEntry::Opened { campaign, policy, .. } => {
+                let row = self.campaign(campaign);
+                row.opened_at = Some(at);
+                row.closing_at = Some(at);
+                row.policy = Some(*policy);
+            }
+            BulkEntry::Listed { campaign, account, region, hosts, enrolled: true, .. } => {
+                for host in hosts {
+                    let key = TargetKey { account: *account, region: region.clone(), instance: host.instance.clone() };
+                    self.target(&key, at).stand(Standing::Enrolled { campaign: campaign.clone() }, at);
+                }
+            }
+            BulkEntry::Listed { .. } | BulkEntry::ErrorsPassed { .. } => {}
+            BulkEntry::Freed { cell, members } => {
+                for instance in members {
+                    self.target(&cell.target(instance), at).move_to(&Standing::Compliant, None, "its bulk run ended before it was touched", at);
+                }
+                if let Some(wave) = self.wave(&cell.wave) {
+                    wave.dropped = wave.dropped.saturating_add(members.len() as u64);
+                }
+            }
+        }
+    }
+
     fn apply_entry(&mut self, entry: &Entry, at: Timestamp) {
         match entry {
             Entry::FactNoted { target, .. } => {
@@ -109,6 +136,7 @@ impl Ledger {
                 row.opened_at = Some(at);
                 row.policy = Some(*policy);
             }
+            Entry::Bulk(entry) => self.apply_bulk(entry, at),
             Entry::Deadline { target, .. } => {
                 self.target(target, at);
             }

@@ -16,6 +16,7 @@ pub(crate) use phrases::{lag_words, subject_name};
 
 use crate::words::{count, ended, finished, number, plain, when};
 
+mod bulk;
 mod phrases;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,9 @@ mod tests;
 /// members are taken to concern the targets of their account and Region.
 pub fn sentence(entry: &Entry, about: Option<&TargetKey>) -> Option<String> {
     let concerns = |cell: &CellId| about.is_none_or(|about| here(cell, about));
+    if let Entry::Bulk(entry) = entry {
+        return bulk::sentence(entry, about).map(|text| finished(&text));
+    }
     let text = match level(entry) {
         Level::Targets => about.map_or_else(|| told_of_all(entry), |target| about_target(entry, target)),
         Level::Cell(cell) => concerns(cell).then(|| of_cell(entry, cell)),
@@ -228,6 +232,7 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::CalendarMoved { .. }
         | Entry::Scheduled { .. }
         | Entry::BreachesTold { .. } => Level::Lane,
+        Entry::Bulk(entry) => bulk::level(entry),
     }
 }
 

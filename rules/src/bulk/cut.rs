@@ -8,7 +8,7 @@ use tidegate_events::entry::WaveCut;
 use tidegate_events::hold::Scope;
 use tidegate_events::host::{Host, Ping, Platform};
 use tidegate_events::id::{AccountId, CampaignId, Digest, Region, TargetKey, WaveId};
-use tidegate_events::run::{BulkRun, LeftOut};
+use tidegate_events::run::{BulkRun, LeftOut, Operation};
 
 use crate::bulk::terms;
 use crate::exemption;
@@ -132,7 +132,9 @@ pub fn cut<'h>(
     for members in chosen.chunk_by(|(wave, _), (other, _)| wave == other) {
         let Some((of_run, name)) = members.first().and_then(|(of_run, _)| Some((*of_run, &run.waves.get(usize::from(*of_run))?.name))) else { continue };
         let wave = u16::try_from(waves.len()).unwrap_or(u16::MAX);
-        let option = terms::reboot_option(policy, run.waves.get(usize::from(of_run)));
+        let asked = run.waves.get(usize::from(of_run));
+        let operation = asked.map_or(Operation::Install, |wave| wave.operation);
+        let option = terms::reboot_option(terms::reboot_mode(policy, asked.and_then(|wave| wave.reboot)), operation);
         let frame = Frame { policy, counts, name, in_wave: count(members.len()), members_in_all };
         let mut digests: Vec<Digest> = Vec::new();
         for members in members.chunk_by(|(_, a), (_, b)| a.account == b.account && a.region == b.region) {
@@ -142,7 +144,7 @@ pub fn cut<'h>(
                     let Some((_, first)) = members.first() else { continue };
                     let limits = frame.limits(first, members);
                     written.clear();
-                    let head = (name, first.account, first.region, part, first.host.platform, &policy.remediation, option, pinned);
+                    let head = (name, first.account, first.region, part, first.host.platform, &policy.remediation, operation, option, pinned);
                     put(&mut written, &head);
                     for (scope, limit, base) in &limits {
                         put(&mut written, &(scope_name(scope), limit, base));

@@ -4,6 +4,7 @@
 use tidegate_events::run::{BulkRun, Operation, RebootOption, RunAmount, RunWave};
 
 use crate::policy::{Amount, Policy, RebootMode, Selector, ShareBps, Wave};
+use crate::state::Campaign;
 
 /// The policy that a bulk run runs under.
 ///
@@ -46,20 +47,38 @@ pub fn amount(amount: RunAmount) -> Amount {
 }
 
 /// What happens about reboots in a wave of a run: a run may ask for none, and never for one that the policy would not do.
-pub fn reboot_mode(policy: &Policy, wave: Option<&RunWave>) -> RebootMode {
-    match (policy.reboot, wave.and_then(|wave| wave.reboot)) {
+pub fn reboot_mode(policy: &Policy, asked: Option<RebootOption>) -> RebootMode {
+    match (policy.reboot, asked) {
         (_, Some(RebootOption::NoReboot)) => RebootMode::Never,
         (mode, _) => mode,
     }
 }
 
 /// The `RebootOption` of a wave's commands.
-pub fn reboot_option(policy: &Policy, wave: Option<&RunWave>) -> &'static str {
-    let scans = wave.is_some_and(|wave| wave.operation == Operation::Scan);
-    match reboot_mode(policy, wave) {
-        RebootMode::InCommand if !scans => "RebootIfNeeded",
+pub fn reboot_option(mode: RebootMode, operation: Operation) -> &'static str {
+    match (mode, operation) {
+        (RebootMode::InCommand, Operation::Install) => "RebootIfNeeded",
         _ => "NoReboot",
     }
+}
+
+/// What a wave's batches do: install and whether they reboot, or only scan. A campaign of findings installs as its policy says.
+pub fn orders(policy: &Policy, campaign: &Campaign, wave: u16) -> Orders {
+    let asked = campaign.bulk.as_ref().zip(campaign.wave(wave)).and_then(|(bulk, wave)| bulk.wave(&wave.name));
+    let operation = asked.map_or(Operation::Install, |asked| asked.operation);
+    let reboot = reboot_mode(policy, asked.and_then(|asked| asked.reboot));
+    Orders { operation, reboot, reboot_option: reboot_option(reboot, operation) }
+}
+
+/// What a wave's batches do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Orders {
+    /// Install or only scan.
+    pub operation: Operation,
+    /// What happens about reboots.
+    pub reboot: RebootMode,
+    /// The `RebootOption` of their first command.
+    pub reboot_option: &'static str,
 }
 
 #[cfg(test)]
@@ -105,7 +124,7 @@ mod tests {
         use RebootOption::{NoReboot, RebootIfNeeded};
         let of = |mode, option| {
             let policy = Policy { reboot: mode, ..policy() };
-            reboot_mode(&policy, Some(&RunWave { reboot: option, ..wave("one") }))
+            reboot_mode(&policy, option)
         };
         assert_eq!(of(RebootMode::InCommand, Some(RebootIfNeeded)), RebootMode::InCommand);
         assert_eq!(of(RebootMode::InCommand, Some(NoReboot)), RebootMode::Never);

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use tidegate_events::action::NoticeKind;
+use tidegate_events::action::{NoticeKind, Nudge};
+use tidegate_events::bulk::RunAsked;
+use tidegate_events::schedule::asker;
 use tidegate_events::{Action, Entry};
 
 use super::{Due, MISSED_MAX, Schedule, ScheduleStep, due, occurrence_id};
+use crate::bulk;
 use crate::campaign::notice;
+use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
 use crate::state::{Organization, Scheduled};
 
@@ -31,7 +35,9 @@ pub fn advance(desk: &mut Desk<'_>) -> Result<(), Missing> {
     let known = desk.organization()?.schedules;
     let policy = desk.policy();
     for schedule in &policy.schedules {
-        one(desk, schedule, known.get(&schedule.name))?;
+        if one(desk, schedule, known.get(&schedule.name))? {
+            return Ok(());
+        }
     }
     // INVARIANT (nothing lost): an occurrence that somebody expected is never dropped without a word.
     for (name, forgotten) in known.iter().filter(|(name, _)| !policy.schedules.iter().any(|schedule| schedule.name == **name)) {
@@ -40,18 +46,24 @@ pub fn advance(desk: &mut Desk<'_>) -> Result<(), Missing> {
     Ok(())
 }
 
-fn one(desk: &mut Desk<'_>, schedule: &Schedule, known: Option<&Scheduled>) -> Result<(), Missing> {
+/// Gives whether it fired.
+fn one(desk: &mut Desk<'_>, schedule: &Schedule, known: Option<&Scheduled>) -> Result<bool, Missing> {
     let name = &schedule.name;
     if !schedule.enabled {
-        return match known {
-            Some(_) => step(desk, name, ScheduleStep::Paused),
-            None => Ok(()),
-        };
+        if known.is_some() {
+            step(desk, name, ScheduleStep::Paused)?;
+        }
+        return Ok(false);
     }
     let timing = match schedule.timing() {
         Ok(timing) => timing,
         // Parsing excludes it. Doubt is no: it does not fire.
-        Err(error) => return known.map_or(Ok(()), |known| give_up(desk, name, known, &error.to_string())),
+        Err(error) => {
+            if let Some(known) = known {
+                give_up(desk, name, known, &error.to_string())?;
+            }
+            return Ok(false);
+        }
     };
     let digest = schedule.timing_digest();
     let Some(known) = known.filter(|known| known.timing == digest) else {
@@ -59,31 +71,48 @@ fn one(desk: &mut Desk<'_>, schedule: &Schedule, known: Option<&Scheduled>) -> R
             give_up(desk, name, changed, "its times were changed before it could fire")?;
         }
         let next = timing.next_after(desk.now());
-        return step(desk, name, ScheduleStep::Noted { timing: digest, next });
+        step(desk, name, ScheduleStep::Noted { timing: digest, next })?;
+        return Ok(false);
     };
     let mut settled = known.settled;
     for _ in 0..ROUNDS_MAX {
         match due(&timing, settled, schedule.catch_up_secs, desk.now()) {
-            Due::NotYet { next } if next == known.next || settled != known.settled => return Ok(()),
-            Due::NotYet { next } => return step(desk, name, ScheduleStep::Noted { timing: digest, next }),
+            Due::NotYet { next } => {
+                if next != known.next && settled == known.settled {
+                    step(desk, name, ScheduleStep::Noted { timing: digest, next })?;
+                }
+                return Ok(false);
+            }
             Due::Missed { first, last, count, superseded } => {
                 let why = if superseded { "a newer occurrence fires in its place" } else { "it is later than the policy lets it catch up" };
                 missed(desk, name, (first, last, count), why, timing.next_after(last))?;
                 settled = last;
             }
             Due::Fire { at } => {
-                let next = timing.next_after(at);
-                match &schedule.input {
-                    Some(run) => {
-                        step(desk, name, ScheduleStep::Fired { occurrence: at, run: run.digest(), next })?;
-                        desk.ask(Action::StartRun { id: occurrence_id(name, at), run: run.clone() });
-                    }
-                    None => missed(desk, name, (at, at, 1), &format!("its run input `{}` was not read", schedule.run), next)?,
-                }
-                settled = at;
+                fire(desk, schedule, at, timing.next_after(at))?;
+                return Ok(true);
             }
         }
     }
+    Ok(false)
+}
+
+/// Settles an occurrence and takes its run in, in one commit: neither is there without the other.
+fn fire(desk: &mut Desk<'_>, schedule: &Schedule, at: Timestamp, next: Option<Timestamp>) -> Result<(), Missing> {
+    let name = &schedule.name;
+    let Some(run) = &schedule.input else {
+        return missed(desk, name, (at, at, 1), &format!("its run input `{}` was not read", schedule.run), next);
+    };
+    let by = asker(name).map_err(|error| Missing::Corrupt(error.to_string()))?;
+    let asked = RunAsked { id: occurrence_id(name, at), run: run.as_ref().clone(), by, at: desk.now() };
+    match bulk::ask::on_asked(desk, &asked)? {
+        Outcome::Accepted | Outcome::Duplicate => step(desk, name, ScheduleStep::Fired { occurrence: at, run: run.digest(), next })?,
+        Outcome::Stale { why } | Outcome::Ignored { why } | Outcome::Rejected { why } => {
+            return missed(desk, name, (at, at, 1), &format!("its run was refused: {why}"), next);
+        }
+    }
+    // One run a commit, which has its limits: the next schedule's turn comes at once.
+    desk.ask(Action::Nudge(Nudge::Organization));
     Ok(())
 }
 

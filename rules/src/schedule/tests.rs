@@ -5,7 +5,7 @@ use tidegate_events::event::Event;
 use tidegate_events::{Action, Entry};
 
 use super::*;
-use crate::desk::{Decided, Desk, Loaded, later};
+use crate::desk::{Decided, Desk, Loaded, Missing, later};
 use crate::key::Key;
 use crate::policy::{self, Policy};
 use crate::state::State;
@@ -223,19 +223,37 @@ fn policy_with(text: &str, input: Option<BulkRun>) -> Policy {
     policy
 }
 
-/// One tick over this organization: what was decided, and the organization afterwards.
+/// One tick over this organization, where nothing else is stored: what was decided, and the organization afterwards.
 fn tick(policy: &Policy, organization: Option<State>, now: &str) -> (Decided, Option<State>) {
-    let loaded = Loaded { items: BTreeMap::from([(Key::organization(), organization.clone())]), counters: BTreeMap::new() };
+    decide_on(policy, organization, &Event::Tick { at: at(now) }, now)
+}
+
+fn decide_on(policy: &Policy, organization: Option<State>, event: &Event, now: &str) -> (Decided, Option<State>) {
+    let mut loaded = Loaded { items: BTreeMap::from([(Key::organization(), organization.clone())]), counters: BTreeMap::new() };
     let effective = BTreeMap::new();
-    let mut desk = Desk::new(at(now), policy, &effective, &loaded);
-    crate::decide(&mut desk, &Event::Tick { at: at(now) }).unwrap();
-    let decided = desk.finish();
+    let decided = loop {
+        let mut desk = Desk::new(at(now), policy, &effective, &loaded);
+        match crate::decide(&mut desk, event) {
+            Ok(_) => break desk.finish(),
+            Err(Missing::Keys(keys)) => loaded.items.extend(keys.into_iter().map(|key| (key, None))),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
     let after = decided.items.get(&Key::organization()).cloned().or(organization);
     (decided, after)
 }
 
 fn steps(decided: &Decided) -> Vec<&ScheduleStep> {
-    decided.entries.iter().map(|entry| if let Entry::Scheduled { step, .. } = entry { step } else { panic!("{entry:?}") }).collect()
+    decided.entries.iter().filter_map(|entry| if let Entry::Scheduled { step, .. } = entry { Some(step) } else { None }).collect()
+}
+
+/// The runs that were taken in.
+fn asked(decided: &Decided) -> Vec<String> {
+    let opened = |entry: &Entry| match entry {
+        Entry::Bulk(tidegate_events::bulk::BulkEntry::Opened { asked, .. }) => Some(format!("{} by {}", asked.id, asked.by)),
+        _ => None,
+    };
+    decided.entries.iter().filter_map(opened).collect()
 }
 
 fn notices(decided: &Decided) -> Vec<&str> {
@@ -255,7 +273,7 @@ fn a_schedule_is_met_fires_once_and_a_second_shell_finds_it_settled() {
     assert!(
         matches!(steps(&fired)[..], [ScheduleStep::Fired { occurrence, run: of, .. }] if *occurrence == at("2026-11-29T02:00:00Z") && *of == run().digest())
     );
-    assert_eq!(fired.actions, [Action::StartRun { id: "weekly.20261129T020000Z".into(), run: Box::new(run()) }]);
+    assert_eq!(asked(&fired), ["weekly.20261129T020000Z by schedule.weekly"]);
     let (again, state) = tick(&policy, state, "2026-11-29T02:00:20Z");
     assert!(again.entries.is_empty() && again.actions.is_empty());
     assert_eq!(state.unwrap().due_at(), Some(at("2026-12-06T02:00:00Z")));
@@ -283,7 +301,7 @@ fn a_run_input_that_was_not_read_never_fires() {
     let (_, state) = tick(&policy, None, "2026-11-16T00:00:00Z");
     let (decided, _) = tick(&policy, state, "2026-11-22T02:00:00Z");
     assert_eq!(notices(&decided), ["schedule `weekly` did not fire at 2026-11-22T02:00:00Z: its run input `weekly.json` was not read"]);
-    assert!(!decided.actions.iter().any(|action| matches!(action, Action::StartRun { .. })));
+    assert!(asked(&decided).is_empty());
 }
 
 #[test]
@@ -311,11 +329,31 @@ fn a_removed_schedule_is_given_up_when_its_time_comes() {
     let policy = policy_with(POLICY, Some(run()));
     let (_, met) = tick(&policy, None, "2026-11-16T00:00:00Z");
     let none = policy_with("name = \"t\"\n", None);
-    let loaded = Loaded { items: BTreeMap::from([(Key::organization(), met)]), counters: BTreeMap::new() };
-    let effective = BTreeMap::new();
-    let mut desk = Desk::new(at("2026-11-22T02:00:00Z"), &none, &effective, &loaded);
-    crate::decide(&mut desk, &Event::Nudge(tidegate_events::action::Nudge::Organization)).unwrap();
-    let decided = desk.finish();
+    let nudge = Event::Nudge(tidegate_events::action::Nudge::Organization);
+    let (decided, _) = decide_on(&none, met, &nudge, "2026-11-22T02:00:00Z");
     assert!(matches!(steps(&decided)[..], [ScheduleStep::Missed { next: None, .. }]));
     assert_eq!(decided.items[&Key::organization()].due_at(), None);
+}
+
+#[test]
+fn a_run_that_is_refused_is_missed_with_the_reason() {
+    let mut refused = run();
+    refused.custom_documents.insert(tidegate_events::host::Platform::Linux, tidegate_events::run::CustomDocuments::default());
+    let policy = policy_with(POLICY, Some(refused));
+    let (_, state) = tick(&policy, None, "2026-11-16T00:00:00Z");
+    let (decided, state) = tick(&policy, state, "2026-11-22T02:00:00Z");
+    assert!(asked(&decided).is_empty() && notices(&decided)[0].contains("its run was refused: "), "{decided:?}");
+    assert_eq!(state.unwrap().due_at(), Some(at("2026-11-29T02:00:00Z")));
+}
+
+#[test]
+fn two_schedules_of_one_time_fire_one_after_the_other() {
+    let policy = policy_with(&format!("{POLICY}{}", POLICY.replace("name = \"t\"\n", "").replace("weekly", "other")), Some(run()));
+    let (_, state) = tick(&policy, None, "2026-11-16T00:00:00Z");
+    let (first, state) = tick(&policy, state, "2026-11-22T02:00:00Z");
+    assert_eq!(asked(&first), ["weekly.20261122T020000Z by schedule.weekly"]);
+    assert!(first.actions.contains(&Action::Nudge(tidegate_events::action::Nudge::Organization)));
+    let (second, state) = tick(&policy, state, "2026-11-22T02:00:00Z");
+    assert_eq!(asked(&second), ["other.20261122T020000Z by schedule.other"]);
+    assert!(tick(&policy, state, "2026-11-22T02:00:00Z").0.entries.is_empty());
 }

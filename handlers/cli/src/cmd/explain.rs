@@ -104,6 +104,7 @@ async fn explain(store: &impl Store, target: &Target) -> Result<Explanation, Fai
             }
             campaigns.push(*campaign);
         }
+        streams.insert(Key::listing(id, target.key.account, &target.key.region));
         let chunks = format!("{}{}/{}/", Key::chunks_of(id), target.key.account, target.key.region);
         streams.extend(status::load(store, &[chunks.as_str()]).await?.items.into_keys());
     }

@@ -209,7 +209,7 @@ pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
 }
 
 /// A plan as it is printed.
-fn report(plan: &Plan, asked: &Asked, at: Timestamp, hosts: Option<Vec<PlanHost>>) -> PlanReport {
+pub(crate) fn report(plan: &Plan, asked: &Asked, at: Timestamp, hosts: Option<Vec<PlanHost>>) -> PlanReport {
     let waves: Vec<PlanWave> = plan
         .waves
         .iter()
@@ -263,7 +263,7 @@ fn dollars(micros: u64) -> f64 {
 }
 
 /// The plan as a table.
-fn words(report: &PlanReport) -> String {
+pub(crate) fn words(report: &PlanReport) -> String {
     let mut text = String::new();
     let dry = if report.dry_run { ", dry run: nothing would be sent" } else { "" };
     line!(text, "{HEAD}plan{HEAD:#}      {} of {} hosts, {}{dry}", report.selected, report.inventory, report.operation);
