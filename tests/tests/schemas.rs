@@ -22,6 +22,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("refused", schema_for!(cmd::refused::RefusedList)),
         ("replay", schema_for!(cmd::refused::Replay)),
         ("events", schema_for!(cmd::serve::EventsAnswer)),
+        ("run-input.schema", tidegate_events::wire::run_input::schema()),
     ]
 }
 

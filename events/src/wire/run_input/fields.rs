@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::nearest::nearest;
-use super::read::{Field, Section, optional};
+use super::read::{Field, Section, is_blank, optional};
 use super::regions;
 use crate::host::Platform;
 use crate::id::{AccountId, InstanceId, Region};
@@ -80,7 +80,7 @@ fn flaw(text: &str) -> Option<String> {
     let rest = text.strip_prefix("i-")?;
     let strange = rest.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f'));
     let length = rest.chars().count();
-    let digit = strange.map(|c| format!("`{c}` is none"));
+    let digit = strange.map(|c| format!("`{c}` is no hex digit"));
     let count = (length != 8 && length != 17).then(|| format!("{length} characters follow `i-`"));
     match (digit, count) {
         (Some(digit), Some(count)) => Some(format!("{digit}, and {count}")),
@@ -108,7 +108,7 @@ pub(super) fn tags(field: &Field<'_>) -> Option<BTreeMap<String, BTreeSet<String
 
 /// Whether a tag key can be one. `field` is told what is wrong with it.
 pub(super) fn tag_key(key: &str, field: &Field<'_>) -> Option<()> {
-    if key.trim().is_empty() {
+    if is_blank(key) {
         return field.wrong("the tag key is empty");
     }
     if key.chars().count() > TAG_KEY_CHARS_MAX {
@@ -184,7 +184,9 @@ pub(super) fn topic(field: &Field<'_>) -> Option<String> {
 pub(super) fn email(field: &Field<'_>) -> Option<String> {
     let text = field.text("a mail address", 320)?;
     match text.split_once('@') {
-        Some((name, host)) if !name.is_empty() && !host.is_empty() && !host.contains('@') && !text.contains(char::is_whitespace) => Some(text.to_owned()),
+        Some((name, host)) if !name.is_empty() && !host.is_empty() && !host.contains('@') && !text.chars().any(|c| is_blank(c.encode_utf8(&mut [0; 4]))) => {
+            Some(text.to_owned())
+        }
         _ => field.expected("a mail address, such as `ops@example.com`"),
     }
 }

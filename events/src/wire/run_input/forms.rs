@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::fields;
-use super::read::{Field, Report, Section, optional};
+use super::read::{Field, Report, Section, optional, step};
 use super::ssm::{SSM_KEYS, Ssm, ssm};
 use crate::host::Platform;
 use crate::id::{AccountId, InstanceId, Region};
 use crate::run::{BulkRun, Operation, RunWave};
+use crate::wire::reader::quoted;
 
 /// The longest bake. The same as a policy's.
 pub(super) const PAUSE_SECS_MAX: u32 = 366 * 86_400;
@@ -141,7 +142,7 @@ pub(super) fn run(report: &Report, value: &Value) -> Option<BulkRun> {
         }
     };
 
-    let waves = finish(report, drafts?, &outer?.unwrap_or_default(), pause?)?;
+    let waves = finish(report, drafts?, &outer?.unwrap_or_default(), pause?);
     let run = BulkRun {
         name: execution_name?.or(wave_id?),
         dry_run: dry_run?.unwrap_or(false),
@@ -216,8 +217,31 @@ fn misplaced_in_account_wave(key: &str) -> Option<String> {
 /// The elements of a list of waves.
 fn drafts<'a>(field: &Field<'a>, read: impl Fn(&Section<'a>) -> Option<Draft>) -> Option<Vec<Draft>> {
     let items = field.list("a list of waves, such as `[{\"accounts\": [\"111122223333\"], \"regions\": [\"us-east-1\"]}]`")?;
+    refuse_repetition(&items);
     let read: Vec<Option<Draft>> = items.iter().map(|item| item.section("a wave, which is an object").and_then(|section| read(&section))).collect();
     read.into_iter().collect()
+}
+
+/// Notes names and instances that two waves have, also where something else in these waves is wrong.
+fn refuse_repetition(waves: &[Field<'_>]) {
+    let (mut names, mut homes) = (BTreeMap::new(), BTreeMap::new());
+    for wave in waves {
+        if let Some(name) = wave.value.get("name").and_then(Value::as_str) {
+            match names.get(name) {
+                Some(first) => wave.report.problem(step(&wave.path, "name"), format!("{} is the name of `{first}` too: give each wave its own", quoted(name))),
+                None => names.insert(name, &wave.path).map(drop),
+            };
+        }
+        let instances = wave.value.get("instanceIds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        for instance in instances.collect::<BTreeSet<_>>() {
+            match homes.get(instance) {
+                Some(first) => {
+                    wave.report.problem(step(&wave.path, "instanceIds"), format!("{} is in `{first}` too: name each instance in one wave", quoted(instance)))
+                }
+                None => homes.insert(instance, &wave.path).map(drop),
+            };
+        }
+    }
 }
 
 fn wave_name(section: &Section<'_>) -> Option<Option<String>> {
@@ -336,35 +360,12 @@ fn custom_documents(root: &Section<'_>) -> Option<BTreeMap<Platform, crate::run:
     }
 }
 
-/// Names what has none, lets each wave's settings go before the run's, and checks the waves against each other.
-fn finish(report: &Report, drafts: Vec<Draft>, outer: &Ssm, pause: Option<u32>) -> Option<Vec<RunWave>> {
-    let mut taken: BTreeMap<String, String> = BTreeMap::new();
-    let mut unique = true;
-    for draft in &drafts {
-        if let Some(name) = &draft.name {
-            match taken.get(name) {
-                Some(first) => {
-                    report.problem::<()>(super::read::step(&draft.path, "name"), format!("`{name}` is the name of `{first}` too: give each wave its own"));
-                    unique = false;
-                }
-                None => drop(taken.insert(name.clone(), draft.path.clone())),
-            }
-        }
-    }
+/// Names what has none, and lets each wave's settings go before the run's.
+fn finish(report: &Report, drafts: Vec<Draft>, outer: &Ssm, pause: Option<u32>) -> Vec<RunWave> {
+    let taken: BTreeSet<String> = drafts.iter().filter_map(|draft| draft.name.clone()).collect();
     let mut waves: Vec<RunWave> = Vec::with_capacity(drafts.len());
-    let mut homes: BTreeMap<InstanceId, String> = BTreeMap::new();
     for (place, draft) in drafts.into_iter().enumerate() {
         let name = draft.name.unwrap_or_else(|| free_name(place + 1, &taken));
-        for instance in &draft.instances {
-            if let Some(home) = homes.get(instance) {
-                report.problem::<()>(
-                    super::read::step(&draft.path, "instanceIds"),
-                    format!("`{instance}` is in the wave `{home}` too: name each instance in one wave"),
-                );
-                unique = false;
-            }
-            homes.entry(instance.clone()).or_insert_with(|| name.clone());
-        }
         let settings = draft.ssm.within(outer, report);
         let wave = RunWave {
             name,
@@ -380,21 +381,21 @@ fn finish(report: &Report, drafts: Vec<Draft>, outer: &Ssm, pause: Option<u32>) 
             pause_after_secs: pause,
         };
         if !wave.instances.is_empty() && !wave.tags.is_empty() {
-            report.warn(super::read::step(&draft.path, "instanceIds"), "and the tags must both fit: a named instance without the tags is left out");
+            report.warn(step(&draft.path, "instanceIds"), "and the tags must both fit: a named instance without the tags is left out");
         }
         if let Some(earlier) = waves.iter().find(|earlier| covers(earlier, &wave)) {
             report.warn(&draft.path, format!("finds no host that the wave `{}` has not taken before it", earlier.name));
         }
         waves.push(wave);
     }
-    unique.then_some(waves)
+    waves
 }
 
 /// `wave2`, or with a further number where somebody else is called so.
-fn free_name(number: usize, taken: &BTreeMap<String, String>) -> String {
+fn free_name(number: usize, taken: &BTreeSet<String>) -> String {
     let name = format!("wave{number}");
-    let further = || (2..).map(|more| format!("{name}-{more}")).find(|name| !taken.contains_key(name)).unwrap_or_default();
-    if taken.contains_key(&name) { further() } else { name }
+    let further = || (2..).map(|more| format!("{name}-{more}")).find(|name| !taken.contains(name)).unwrap_or_default();
+    if taken.contains(&name) { further() } else { name }
 }
 
 /// Whether every host of the later wave is one of the earlier wave's.

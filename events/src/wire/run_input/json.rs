@@ -26,12 +26,17 @@ pub(super) fn read(bytes: &[u8], report: &Report) -> Option<Value> {
     let read = Tree { report, place: &Place::Root }.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     match read {
         Ok(value) => Some(value),
-        Err(error) => report.problem("", not_json(&error)),
+        Err(error) => report.problem("", not_json(&error, bytes)),
     }
 }
 
-fn not_json(error: &serde_json::Error) -> String {
-    let (line, column, text) = (error.line(), error.column(), error.to_string());
+fn not_json(error: &serde_json::Error, bytes: &[u8]) -> String {
+    // A fault at a line's end is put before the first column of the next line, where nobody looks.
+    let (line, column) = match (error.line(), error.column()) {
+        (line @ 2.., 0) => (line - 1, bytes.split(|byte| *byte == b'\n').nth(line - 2).map_or(0, <[u8]>::len) + 1),
+        place => place,
+    };
+    let text = error.to_string();
     let what = text.rfind(" at line ").and_then(|cut| text.get(..cut)).unwrap_or(&text);
     if what.starts_with("recursion limit") {
         return format!("line {line}, column {column}: nested too deep: a run input has at most 5 levels");

@@ -78,6 +78,11 @@ fn whole_of(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| rounded().filter(exact))
 }
 
+/// Whether nothing is to be seen of a text. A byte order mark is white space to JSON Schema's patterns.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || c == '\u{feff}')
+}
+
 /// One value and its path.
 pub(super) struct Field<'a> {
     pub(super) report: &'a Report,
@@ -135,7 +140,7 @@ impl<'a> Field<'a> {
     /// A string that says something, at most so many characters.
     pub(super) fn text(&self, what: &str, max: usize) -> Option<&'a str> {
         let Value::String(text) = self.value else { return self.expected(what) };
-        if text.trim().is_empty() {
+        if is_blank(text) {
             return self.wrong(format!("expected {what}, got {}", if text.is_empty() { "an empty string" } else { "only spaces" }));
         }
         match text.chars().count() {

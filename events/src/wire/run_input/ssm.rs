@@ -66,7 +66,7 @@ impl Ssm {
 /// `"10%"`, `"3"` or `3`.
 fn amount(field: &Field<'_>, min: u64) -> Option<RunAmount> {
     let wrong = || {
-        let spaced = field.value.as_str().is_some_and(|text| text.contains(char::is_whitespace));
+        let spaced = field.value.as_str().is_some_and(|text| text.contains(' ') && text.bytes().all(|byte| byte.is_ascii_digit() || b" %".contains(&byte)));
         let hint = if spaced { ", without spaces" } else { "" };
         field.wrong(format!("expected a count such as `\"3\"` or a whole percentage such as `\"10%\"`{hint}, got {}", shown(field.value)))
     };
