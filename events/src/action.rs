@@ -102,6 +102,8 @@ pub enum Nudge {
     Batch(BatchId),
     /// A target.
     Target(TargetKey),
+    /// The organization: a schedule is due.
+    Organization,
 }
 
 /// What operators are told, over SNS or in the log.
@@ -133,6 +135,10 @@ pub enum NoticeKind {
     Quarantined,
     /// A spoke can't be entered.
     SpokeClosed,
+    /// A schedule did not fire although its time had come.
+    ScheduleMissed,
+    /// Targets are past the deadline that the policy sets.
+    DeadlineBreach,
 }
 
 impl NoticeKind {
@@ -145,6 +151,8 @@ impl NoticeKind {
             Self::LaneHalted => "lane_halted",
             Self::Quarantined => "quarantined",
             Self::SpokeClosed => "spoke_closed",
+            Self::ScheduleMissed => "schedule_missed",
+            Self::DeadlineBreach => "deadline_breach",
         }
     }
 }

@@ -242,6 +242,12 @@ pub enum Entry {
         /// Members that can't be patched: where they stand now, and why.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         moved: Vec<(InstanceId, Standing, String)>,
+        /// When those that can be patched are due: the order in which their cells take them.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        due: BTreeMap<InstanceId, Timestamp>,
+        /// Deadlines that the look-up has set or made earlier.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        deadlines: Vec<(InstanceId, crate::deadline::Deadline)>,
     },
     /// A cell was cut.
     CellCut {
@@ -255,6 +261,9 @@ pub enum Entry {
         rules: Vec<String>,
         /// Digest over all that.
         digest: Digest,
+        /// The earliest deadline of a member: cells are taken up in this order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<Timestamp>,
     },
     /// A campaign is cut: waves, digest and patch set are fixed.
     CampaignClosed {
@@ -554,6 +563,25 @@ pub enum Entry {
         /// When that happened.
         at: Timestamp,
     },
+    /// Something became of a target's deadline.
+    Deadline {
+        /// The target.
+        target: TargetKey,
+        /// What.
+        step: crate::deadline::DeadlineStep,
+    },
+    /// Operators were told of broken deadlines.
+    BreachesTold {
+        /// How many there were in all by then.
+        count: u64,
+    },
+    /// Something became of a schedule.
+    Scheduled {
+        /// Its name.
+        schedule: String,
+        /// What.
+        step: crate::schedule::ScheduleStep,
+    },
     /// What only bulk runs have.
     Bulk(crate::bulk::BulkEntry),
     /// What the organization holds was counted.
@@ -584,21 +612,4 @@ pub enum ConfirmStep {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_keep_their_written_form() {
-        let entry = Entry::CampaignClosing { campaign: "patch-default.1".parse().unwrap() };
-        let text = serde_json::to_string(&entry).unwrap();
-        assert_eq!(text, r#"{"entry":"campaign_closing","campaign":"patch-default.1"}"#);
-        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
-    }
-
-    #[test]
-    fn every_standing_has_a_column_in_the_summary() {
-        for standing in [Standing::Compliant, Standing::Gone, Standing::Unmanaged { why: String::new() }] {
-            assert!(Standing::NAMES.contains(&standing.name(false)));
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@
 pub mod action;
 pub mod automation;
 pub mod bulk;
+pub mod deadline;
 pub mod entry;
 pub mod event;
 pub mod fact;
@@ -15,6 +16,7 @@ pub mod host;
 pub mod id;
 pub mod journal;
 pub mod run;
+pub mod schedule;
 pub mod standing;
 pub mod wire;
 

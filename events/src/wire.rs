@@ -17,6 +17,7 @@ mod inspector;
 mod instance_state;
 mod reader;
 pub mod run_input;
+mod schedule;
 mod security_hub;
 mod tick;
 
@@ -179,6 +180,7 @@ fn in_detail(envelope: &Envelope<'_>) -> Result<Event, Stop> {
         (envelope::OURS, approval::LANE_RESUMED) => approval::lane_resumed(envelope),
         (envelope::OURS, approval::CORD) => approval::cord(envelope),
         (envelope::OURS, tick::TICK) => tick::tick(envelope),
+        (envelope::OURS, schedule::RUN) => schedule::run(envelope),
         (envelope::OURS, other) => Err(Stop::Rejected(format!(
             "detail-type: {} is not an event of Tidegate's own: expected `{}`, `{}`, `{}` or `{}`",
             quoted(other),

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use tidegate_events::Entry;
+use tidegate_events::deadline::DeadlineStep;
 use tidegate_events::entry::{ConfirmStep, Count, Outcome, RunStep, Standing};
 use tidegate_events::event::Word;
 use tidegate_events::host::Host;
@@ -30,6 +31,7 @@ pub fn home(entry: &Entry) -> Key {
         Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } | Entry::Contradicted { target, .. } => {
             Key::target(target)
         }
+        Entry::Deadline { target, .. } => Key::target(target),
         Entry::PolicyPinned { digest, .. } => Key::policy(digest),
         Entry::CampaignOpened { campaign, .. }
         | Entry::CollectingOn { campaign, .. }
@@ -70,7 +72,7 @@ pub fn home(entry: &Entry) -> Key {
         | Entry::Stranded { batch, .. }
         | Entry::BatchEnded { batch } => Key::batch(batch),
         Entry::LaneHalted { lane, .. } | Entry::LaneResumed { lane, .. } => Key::lane(lane),
-        Entry::CordMoved { .. } | Entry::CalendarMoved { .. } => Key::organization(),
+        Entry::CordMoved { .. } | Entry::CalendarMoved { .. } | Entry::Scheduled { .. } | Entry::BreachesTold { .. } => Key::organization(),
         Entry::Bulk(entry) => crate::bulk::apply::home(entry),
     }
 }
@@ -88,6 +90,10 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         }
         Entry::Enrolled { target: key, campaign, rule } => {
             let target = target_mut(book, key)?;
+            if matches!(target.standing, Standing::PatchedUnconfirmed { .. }) {
+                // A finding of its own, after a patch that was proven: its time counts anew.
+                (target.deadline, target.breached) = (None, None);
+            }
             target.standing = Standing::Enrolled { campaign: campaign.clone() };
             if target.campaigns.first() != Some(campaign) {
                 target.campaigns.insert(0, campaign.clone());
@@ -142,17 +148,21 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             campaign_mut(book, campaign)?.phase = CampaignPhase::Closing { since: at, chunks: Some(*chunks) };
         }
         Entry::InventoryPinned { campaign, total, .. } => campaign_mut(book, campaign)?.inventory = *total,
-        Entry::ChunkDescribed { campaign, account, region, chunk, hosts, rules, moved } => {
+        Entry::ChunkDescribed { campaign, account, region, chunk, hosts, rules, moved, due, deadlines } => {
             for (instance, to, _) in moved {
                 let key = TargetKey { account: *account, region: region.clone(), instance: instance.clone() };
                 move_target(target_mut(book, &key)?, to, None);
             }
+            for (instance, deadline) in deadlines {
+                let key = TargetKey { account: *account, region: region.clone(), instance: instance.clone() };
+                target_mut(book, &key)?.deadline = Some(deadline.clone());
+            }
             let hosts: Vec<Host> = hosts.clone();
-            let described = Chunk { account: *account, region: region.clone(), hosts, rules: rules.clone() };
+            let described = Chunk { account: *account, region: region.clone(), hosts, rules: rules.clone(), due: due.clone() };
             book.put(Key::chunk(campaign, *account, region, *chunk), State::Chunk(described))?;
             book.add(Key::described(campaign), 1, None);
         }
-        Entry::CellCut { cell, members, limits, rules, digest } => {
+        Entry::CellCut { cell, members, limits, rules, digest, due } => {
             let cut = Cell {
                 id: cell.clone(),
                 members: members.iter().map(|member| Seat { member: member.clone(), at: SeatAt::Waiting }).collect(),
@@ -164,6 +174,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 next_batch: 0,
                 held: None,
                 confirm: None,
+                due: *due,
             };
             book.put(Key::cell(cell), State::Cell(Box::new(cut)))?;
         }
@@ -442,6 +453,14 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             organization.cord_epoch = organization.cord_epoch.saturating_add(1);
             organization.cord = pulled.then(|| by.clone());
         }
+        Entry::Deadline { target, step } => {
+            crate::deadline::apply(target_mut(book, target)?, step);
+            if matches!(step, DeadlineStep::Breached { .. }) {
+                book.add(Key::breaches(), 1, None);
+            }
+        }
+        Entry::BreachesTold { count } => organization_mut(book)?.breaches = Some((*count, at)),
+        Entry::Scheduled { schedule, step } => crate::schedule::apply(organization_mut(book)?, at, schedule, step),
         Entry::CalendarMoved { calendar, open, at } => {
             organization_mut(book)?.calendars.insert(calendar.clone(), (*open, *at));
         }
@@ -459,7 +478,10 @@ fn look_next(now: Timestamp, expires_at: Timestamp) -> Timestamp {
 
 fn move_target(target: &mut Target, to: &Standing, verdict: Option<tidegate_events::fact::Verdict>) {
     match to {
-        Standing::Compliant | Standing::Gone => target.attempts = 0,
+        Standing::Compliant | Standing::Gone => {
+            target.attempts = 0;
+            (target.deadline, target.breached) = (None, None);
+        }
         Standing::Retrying { .. } | Standing::Quarantined { .. } if verdict.is_some() => target.attempts = target.attempts.saturating_add(1),
         _ => {}
     }

@@ -16,7 +16,7 @@ use crate::desk::{Desk, Missing, later, secs_between};
 use crate::key::{DOORS, Key};
 use crate::policy::Policy;
 use crate::state::{Campaign, CampaignPhase, Lane, WaveStage};
-use crate::{approval, bake, bucket, bulk, exemption, gate, lane, pin, plan, target, window};
+use crate::{approval, bake, bucket, bulk, deadline, exemption, gate, lane, pin, plan, target, window};
 
 /// How long a closing campaign waits for answers before it asks again, in seconds.
 pub const CLOSING_AGAIN_SECS: i64 = 300;
@@ -176,6 +176,7 @@ pub fn on_described(
     let mut hosts = Vec::new();
     let mut rules = BTreeSet::new();
     let mut moved: Vec<(InstanceId, Standing, String)> = Vec::new();
+    let (mut due, mut deadlines) = (BTreeMap::new(), Vec::new());
     for (member, target) in members.iter().zip(&targets) {
         let still = desk.target(target)?.is_some_and(|known| known.standing == Standing::Enrolled { campaign: id.clone() } && known.lease.is_none());
         if !still {
@@ -196,6 +197,11 @@ pub fn on_described(
             (None, Some(host)) => {
                 hosts.push(host.clone());
                 rules.extend(member.rule.clone());
+                if let Some(known) = desk.target(target)? {
+                    let earlier = deadline::tightened(desk, known, host, ous);
+                    due.extend(earlier.as_ref().or(known.deadline.as_ref()).map(|deadline| (member.instance.clone(), deadline.at)));
+                    deadlines.extend(earlier.map(|deadline| (member.instance.clone(), deadline)));
+                }
             }
             (None, None) => {}
         }
@@ -216,6 +222,8 @@ pub fn on_described(
         hosts,
         rules: rules.into_iter().collect(),
         moved,
+        due,
+        deadlines,
     })?;
     desk.ask(Action::Nudge(Nudge::Campaign(id.clone())));
     Ok(Outcome::Accepted)

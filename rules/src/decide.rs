@@ -5,7 +5,7 @@ use tidegate_events::event::{Answer, Event};
 use tidegate_events::fact::InvocationStatus;
 
 use crate::desk::{Desk, Missing};
-use crate::{approval, batch, bulk, campaign, cell, lane, target};
+use crate::{approval, batch, bulk, campaign, cell, deadline, lane, schedule, target};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +91,12 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
         Event::Approval(approval) => approval::take(desk, approval),
         Event::RunAsked(asked) => bulk::ask::on_asked(desk, asked),
         Event::LaneResumed { lane, by, comment } => lane::resume(desk, lane, by, comment),
-        // A tick is the engine's: it looks up what is due and nudges each. Here it changes nothing by itself.
-        Event::Tick { .. } => Ok(Outcome::Accepted),
+        // A tick is the engine's: it looks up what is due and nudges each. Here it finds what no item is due for yet.
+        Event::Tick { .. } => {
+            schedule::on_tick(desk)?;
+            deadline::tell(desk)?;
+            Ok(Outcome::Accepted)
+        }
         Event::Nudge(nudge) => nudged(desk, nudge),
         Event::Answer(answer) => answered(desk, answer),
     }
@@ -104,6 +108,7 @@ fn nudged(desk: &mut Desk<'_>, nudge: &Nudge) -> Result<Outcome, Missing> {
         Nudge::Cell(id) => cell::advance(desk, id)?,
         Nudge::Batch(id) => batch::advance(desk, id)?,
         Nudge::Target(key) => target::advance(desk, key)?,
+        Nudge::Organization => schedule::advance(desk)?,
     }
     Ok(Outcome::Accepted)
 }

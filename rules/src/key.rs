@@ -98,6 +98,10 @@ impl Key {
     pub fn described(id: &CampaignId) -> Self {
         Self(format!("tally/{id}/described"))
     }
+    /// Counter: deadlines that were broken.
+    pub fn breaches() -> Self {
+        Self("tally/deadlines/broken".into())
+    }
     /// Prefix of all grants.
     pub const GRANTS: &'static str = "grant/";
     /// Prefix of all targets.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use tidegate_events::entry::{CellMember, Limit, WaveCut};
 use tidegate_events::hold::Scope;
 use tidegate_events::id::{AccountId, CampaignId, CellId, Digest, Region, SnapshotId, TargetKey, WaveId};
@@ -48,6 +49,8 @@ pub struct CellPlan {
     pub rules: Vec<String>,
     /// Its digest.
     pub digest: Digest,
+    /// The earliest deadline of a member.
+    pub due: Option<Timestamp>,
 }
 
 /// A whole cut.
@@ -67,17 +70,21 @@ pub struct Cut {
 pub fn cut(policy: &Policy, pinned: &Digest, campaign: &CampaignId, chunks: &[Chunk], counts: &Counts) -> Cut {
     let mut members: Vec<Member> = Vec::new();
     let mut rules: BTreeMap<(AccountId, Region), BTreeSet<String>> = BTreeMap::new();
+    let mut due: BTreeMap<TargetKey, Timestamp> = BTreeMap::new();
     for chunk in chunks {
         rules.entry((chunk.account, chunk.region.clone())).or_default().extend(chunk.rules.iter().cloned());
         for host in &chunk.hosts {
             let target = TargetKey { account: chunk.account, region: chunk.region.clone(), instance: host.instance.clone() };
+            if let Some(at) = chunk.due.get(&host.instance) {
+                due.insert(target.clone(), *at);
+            }
             members.push(Member { target, host: host.clone() });
         }
     }
     let none: Vec<String> = Vec::new();
     let waves = split(policy, &members, |target| counts.ous.get(&target.account).unwrap_or(&none).as_slice());
     let snapshot = pin::snapshot(campaign, pinned, 0);
-    let frame = Frame { policy, pinned, counts, snapshot: &snapshot, campaign_members: count(members.len()) };
+    let frame = Frame { policy, pinned, counts, snapshot: &snapshot, campaign_members: count(members.len()), due: &due };
     let mut cells = Vec::new();
     let mut cuts = Vec::new();
     for (index, (name, members)) in (0u16..).zip(&waves) {
@@ -105,6 +112,7 @@ struct Frame<'a> {
     counts: &'a Counts,
     snapshot: &'a SnapshotId,
     campaign_members: u64,
+    due: &'a BTreeMap<TargetKey, Timestamp>,
 }
 
 impl Frame<'_> {
@@ -114,14 +122,17 @@ impl Frame<'_> {
         for member in members {
             by_spoke.entry((member.target.account, &member.target.region)).or_default().push(member);
         }
-        for ((account, region), members) in by_spoke {
+        for ((account, region), mut members) in by_spoke {
+            // The order in which cells and batches take them: who is due first, then as the ring has them.
+            members.sort_by_key(|member| self.due.get(&member.target).copied().unwrap_or(Timestamp::MAX));
             let rules: Vec<String> = rules.get(&(account, region.clone())).map(|rules| rules.iter().take(25).cloned().collect()).unwrap_or_default();
             for (part, members) in (0u16..).zip(members.chunks(CELL_MEMBERS_MAX)) {
                 let id = CellId { wave: wave.clone(), account, region: region.clone(), part };
+                let due = members.iter().filter_map(|member| self.due.get(&member.target)).min().copied();
                 let members: Vec<CellMember> = members.iter().map(|member| self.member(member)).collect();
                 let limits = self.limits(&id, name, in_wave, &members);
                 let digest = self.digest(&id, &members, &limits);
-                cells.push(CellPlan { id, members, limits, rules: rules.clone(), digest });
+                cells.push(CellPlan { id, members, limits, rules: rules.clone(), digest, due });
             }
         }
     }
@@ -193,6 +204,7 @@ pub fn write_cell(desk: &mut Desk<'_>, plan: &CellPlan) -> Result<Result<(), Hol
         limits: plan.limits.clone(),
         rules: plan.rules.clone(),
         digest: plan.digest,
+        due: plan.due,
     })?;
     Ok(Ok(()))
 }

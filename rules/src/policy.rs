@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, Digest, InstanceId, LaneId, PersonId, Region};
 
+use crate::deadline::Sla;
+use crate::schedule::Schedule;
 use crate::window::{self, Opening, WindowError};
 
 pub use explain::explain;
@@ -182,6 +184,12 @@ pub struct Policy {
     pub exemptions: Vec<Exemption>,
     /// What a bulk run may not exceed.
     pub belts: Belts,
+    /// Bulk runs that begin by the calendar.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Schedule>,
+    /// By when targets must be patched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slas: Vec<Sla>,
     /// How long the patch document may run on one instance, in seconds.
     pub execution_timeout_secs: u32,
     /// The digest of the bulk run whose terms these are. Nobody writes this: it comes from

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tidegate_events::deadline::Deadline;
 use tidegate_events::entry::{CellMember, ClearanceRecord, ConfirmStep, Grant, Limit, PinStrength, RunStep, Standing};
 use tidegate_events::event::{Approval, RosterMember, Subject};
 use tidegate_events::fact::{Fact, InvocationStatus, Verdict};
@@ -62,6 +63,7 @@ impl State {
             Self::Cell(cell) => cell.due_at(),
             Self::Batch(batch) => batch.due_at(),
             Self::Target(target) => target.due_at(),
+            Self::Organization(organization) => organization.schedules.values().filter_map(|schedule| schedule.next).min(),
             _ => None,
         }
     }
@@ -76,6 +78,25 @@ pub struct Organization {
     pub cord_epoch: u64,
     /// Calendars that were heard of: whether open, and since when.
     pub calendars: BTreeMap<String, (bool, Timestamp)>,
+    /// Schedules that were met, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<String, Scheduled>,
+    /// Broken deadlines that operators were told of, and when they were last told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaches: Option<(u64, Timestamp)>,
+}
+
+/// How far the occurrences of a schedule are settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// Digest of its timing.
+    pub timing: Digest,
+    /// Every occurrence up to here has fired, was missed, or is none of its own.
+    pub settled: Timestamp,
+    /// The next occurrence.
+    pub next: Option<Timestamp>,
+    /// The newest occurrence that fired.
+    pub fired: Option<Timestamp>,
 }
 
 /// A lane.
@@ -142,6 +163,9 @@ pub struct Chunk {
     pub hosts: Vec<Host>,
     /// Rules that found them.
     pub rules: Vec<String>,
+    /// When they are due.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub due: BTreeMap<InstanceId, Timestamp>,
 }
 
 /// A campaign. It sees cells, never single targets.
@@ -361,6 +385,9 @@ pub struct Cell {
     pub held: Option<CellHold>,
     /// What comes next about Config's confirmation.
     pub confirm: Option<(ConfirmStep, Timestamp)>,
+    /// The earliest deadline of a member when it was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
 }
 
 /// Why nothing starts in a cell.
@@ -568,22 +595,50 @@ pub struct Target {
     pub campaigns: Vec<CampaignId>,
     /// Batches it was in, newest first.
     pub batches: Vec<BatchId>,
+    /// By when it must be patched, while a finding is open and the policy sets a deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
+    /// The deadline that it broke.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breached: Option<Timestamp>,
 }
 
 impl Target {
     /// A target that nothing is known of.
     pub fn new(key: TargetKey) -> Self {
-        Self { key, standing: Standing::Compliant, lease: None, facts: Vec::new(), verdict: None, attempts: 0, campaigns: Vec::new(), batches: Vec::new() }
+        Self {
+            key,
+            standing: Standing::Compliant,
+            lease: None,
+            facts: Vec::new(),
+            verdict: None,
+            attempts: 0,
+            campaigns: Vec::new(),
+            batches: Vec::new(),
+            deadline: None,
+            breached: None,
+        }
     }
 
     fn due_at(&self) -> Option<Timestamp> {
-        match &self.standing {
+        let waits = match &self.standing {
             _ if self.lease.is_some() => None,
             Standing::Retrying { not_before } => Some(*not_before),
             Standing::Exempt { until, .. } => Some(*until),
             Standing::Unreachable { look_at, .. } => Some(*look_at),
             _ => None,
-        }
+        };
+        waits.into_iter().chain(self.deadline_due()).min()
+    }
+
+    /// Whether it has a finding that is neither patched by two proofs nor excused.
+    pub fn owes_a_patch(&self) -> bool {
+        !matches!(self.standing, Standing::Compliant | Standing::PatchedUnconfirmed { .. } | Standing::Exempt { .. } | Standing::Gone)
+    }
+
+    /// The deadline that it will break, or has broken without a word.
+    pub fn deadline_due(&self) -> Option<Timestamp> {
+        self.deadline.as_ref().filter(|_| self.breached.is_none() && self.owes_a_patch()).map(|deadline| deadline.at)
     }
 
     /// The newest fact.

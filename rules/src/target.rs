@@ -14,7 +14,7 @@ use tidegate_events::{Action, Entry};
 use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
 use crate::state::Target;
-use crate::{campaign, exemption, retry};
+use crate::{campaign, deadline, exemption, retry};
 
 /// How long after a fruitless look an unreachable target is looked at again, in seconds; doubles up to a day.
 const LOOK_AGAIN_SECS: i64 = 3600;
@@ -55,6 +55,9 @@ pub fn on_fact(desk: &mut Desk<'_>, key: &TargetKey, fact: &Fact) -> Result<Outc
             Compliance::Compliant | Compliance::NotApplicable => on_compliant(desk, &target, fact)?,
             Compliance::InsufficientData => {}
         }
+    }
+    if fact.compliance == Compliance::NonCompliant {
+        deadline::note(desk, key)?;
     }
     Ok(Outcome::Accepted)
 }
@@ -159,6 +162,7 @@ pub(crate) fn known_rule(target: &Target) -> Option<String> {
 /// When something is not loaded.
 pub fn advance(desk: &mut Desk<'_>, key: &TargetKey) -> Result<(), Missing> {
     let Some(target) = desk.target(key)?.cloned() else { return Ok(()) };
+    deadline::look(desk, &target)?;
     if target.lease.is_some() {
         return Ok(());
     }

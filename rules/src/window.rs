@@ -17,7 +17,7 @@ use crate::cron::{Cron, CronError};
 use crate::policy::Window;
 
 /// How far ahead an opening is looked for. The rarest day that comes back for ever is 29 February: eight years at most.
-const HORIZON_YEARS: i64 = 10;
+pub(crate) const HORIZON_YEARS: i64 = 10;
 
 /// Whether a target may be touched, as far as windows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Reading {
 
 /// The latest civil time, in whole seconds, that has come at `now`: [`place`] puts every later one after `now` and no earlier
 /// one after it. That is the time on the clock, except while the clock repeats an hour: all of that hour has come already.
-fn latest_begun(zone: &TimeZone, now: Timestamp) -> DateTime {
+pub(crate) fn latest_begun(zone: &TimeZone, now: Timestamp) -> DateTime {
     let offset = zone.to_offset(now);
     let shown = offset.to_datetime(now);
     let shown = shown.with().subsec_nanosecond(0).build().unwrap_or(shown);
@@ -165,7 +165,7 @@ fn latest_begun(zone: &TimeZone, now: Timestamp) -> DateTime {
 }
 
 /// The instant of a civil time: the first of two, or the first after a gap.
-fn place(zone: &TimeZone, civil: DateTime) -> Option<Timestamp> {
+pub(crate) fn place(zone: &TimeZone, civil: DateTime) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(civil);
     match ambiguous.offset() {
         AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => offset.to_timestamp(civil).ok(),

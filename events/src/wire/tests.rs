@@ -59,6 +59,7 @@ fn kind(parsed: &Parsed) -> &'static str {
             Event::LaneResumed { .. } => "resumed",
             Event::Cord { .. } => "cord",
             Event::Tick { .. } => "tick",
+            Event::RunAsked(_) => "run",
             Event::Nudge(_) | Event::Answer(_) => "inner",
         },
         Parsed::Ignored { .. } => "ignored",

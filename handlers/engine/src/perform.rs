@@ -98,11 +98,13 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         let mut cells = Vec::new();
         self.list_all(&Key::cells_of(wave), |state| {
             if let State::Cell(cell) = state {
-                cells.push(Action::Nudge(Nudge::Cell(cell.id)));
+                cells.push((cell.due.unwrap_or(Timestamp::MAX), cell.id));
             }
         })
         .await?;
-        Ok(cells)
+        // Who is due first draws first of what all share.
+        cells.sort();
+        Ok(cells.into_iter().map(|(_, cell)| Action::Nudge(Nudge::Cell(cell))).collect())
     }
 
     /// Reads the roster and cuts it into chunks: by account and Region, in the order of the ring, so that a second listing

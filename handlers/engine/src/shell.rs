@@ -73,6 +73,19 @@ impl<S: Store, C: Cloud> Engine<S, C> {
     /// When something could not be stored; what is due stays due.
     pub async fn tick(&self, now: Timestamp) -> Result<(), EngineError> {
         self.run(Vec::new(), now).await?;
+        self.look_at_due(now).await?;
+        if self.reads_the_clock() {
+            self.take(&Event::Tick { at: now }, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a tick by itself, with nothing due, may mean something under this policy.
+    pub fn reads_the_clock(&self) -> bool {
+        !self.policy().schedules.is_empty() || !self.policy().slas.is_empty()
+    }
+
+    async fn look_at_due(&self, now: Timestamp) -> Result<(), EngineError> {
         loop {
             let due = self.store().due(now, DUE_PAGE).await.map_err(|source| EngineError::Store { what: "what is due".into(), source })?;
             let mut moved = false;
@@ -98,6 +111,9 @@ impl<S: Store, C: Cloud> Engine<S, C> {
 
 /// Whom to nudge for a due key.
 pub fn nudge_of(key: &Key) -> Option<Nudge> {
+    if *key == Key::organization() {
+        return Some(Nudge::Organization);
+    }
     let (kind, id) = key.as_str().split_once('/')?;
     match kind {
         "campaign" => id.parse().ok().map(Nudge::Campaign),

@@ -167,6 +167,12 @@ fn read_policy(reader: &mut Reader<'_>, read_file: &dyn Fn(&str) -> Result<Strin
         None => read_file(&name),
     };
     let read = text.and_then(|text| policy::parse(&text, &name).map_err(|errors| errors.to_string()));
+    // Run inputs of schedules lie beside the policy.
+    let folder = name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let read = read.and_then(|policy| {
+        let file = |run: &str| read_file(&format!("{folder}{run}")).map(String::into_bytes);
+        policy.with_runs(file).map_err(|wrong| wrong.join("\n"))
+    });
     read.map_err(|why| reader.fault(format!("`TIDEGATE_POLICY` is `{name}`: {why}"))).ok()
 }
 

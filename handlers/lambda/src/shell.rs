@@ -166,6 +166,10 @@ impl<S: Fresh, C: Cloud, P: Post> Shell<S, C, P> {
         let due = self.engine.store().due(clock(), DUE_MAX).await.map_err(failed)?;
         let nudges: Vec<Item> = due.iter().filter_map(nudge_of).map(|nudge| Item::passing(Action::Nudge(nudge))).collect();
         let mut ticked = Ticked { due: nudges.len(), left: 0 };
+        if self.engine.reads_the_clock() {
+            let at = clock();
+            self.take(&Event::Tick { at }, at).await?;
+        }
         if nudges.len() > DUE_HERE_MAX {
             self.hand_on(nudges).await?;
         } else {

@@ -137,7 +137,10 @@ impl Ledger {
                 row.policy = Some(*policy);
             }
             Entry::Bulk(entry) => self.apply_bulk(entry, at),
-            Entry::CollectingOn { .. } | Entry::WaveLooked { .. } | Entry::Contradicted { .. } => {}
+            Entry::Deadline { target, .. } => {
+                self.target(target, at);
+            }
+            Entry::CollectingOn { .. } | Entry::WaveLooked { .. } | Entry::Contradicted { .. } | Entry::Scheduled { .. } | Entry::BreachesTold { .. } => {}
             Entry::CampaignClosing { campaign } => self.campaign(campaign).closing_at = Some(at),
             Entry::CampaignClosed { campaign, waves, digest, snapshot } => {
                 let row = self.campaign(campaign);

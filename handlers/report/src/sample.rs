@@ -111,7 +111,7 @@ fn open_and_cut(book: &mut Book, id: &CampaignId, cut: &Cut) {
         waves.push(WaveCut { name: (*name).to_owned(), cells: 4, targets: range.len() as u64, digest: digest(&wave(id, index as u16)) });
         for (cell, members) in cells(&wave(id, index as u16), range.clone()) {
             let digest = digest(&cell);
-            book.write(&format!("cell/{cell}"), vec![Entry::CellCut { cell, members, limits: Vec::new(), rules: Vec::new(), digest }]);
+            book.write(&format!("cell/{cell}"), vec![Entry::CellCut { cell, members, limits: Vec::new(), rules: Vec::new(), digest, due: None }]);
         }
     }
     let by_region = PLACES.iter().map(|(_, region)| (region.parse().unwrap(), 30)).collect();

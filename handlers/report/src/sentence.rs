@@ -3,10 +3,12 @@
 use std::fmt;
 
 use tidegate_events::Entry;
+use tidegate_events::deadline::DeadlineStep;
 use tidegate_events::entry::{ConfirmStep, PinStrength};
 use tidegate_events::fact::{Compliance, InvocationStatus, Verdict};
 use tidegate_events::host::Ping;
 use tidegate_events::id::{BatchId, CellId, TargetKey};
+use tidegate_events::schedule::ScheduleStep;
 
 use phrases::{after_colon, and_more, approvers, because, counts, fate, named, plural, quoted, standing, times, word_of};
 
@@ -48,6 +50,7 @@ fn about_target(entry: &Entry, about: &TargetKey) -> Option<String> {
         {
             told_of_one(entry, &"it")
         }
+        Entry::Deadline { target, step } if target == about => Some(of_deadline(step, &"it")),
         Entry::ChunkDescribed { campaign, account, region, hosts, moved, .. } if (*account, region) == (about.account, &about.region) => {
             if let Some((_, to, _)) = moved.iter().find(|(instance, ..)| *instance == about.instance) {
                 return Some(format!("for campaign {campaign} it was looked up: it {}", standing(to)));
@@ -99,6 +102,7 @@ fn told_of_all(entry: &Entry) -> Option<String> {
         Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Contradicted { target, .. } | Entry::Moved { target, .. } => {
             told_of_one(entry, target)
         }
+        Entry::Deadline { target, step } => Some(of_deadline(step, target)),
         Entry::ChunkDescribed { campaign, account, region, hosts, moved, .. } => {
             let (hosts, others) = (count(hosts.len() as u64, "host"), count(moved.len() as u64, "member"));
             Some(format!("for campaign {campaign}, {hosts} in {account}/{region} can be patched; {others} can't"))
@@ -184,6 +188,7 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::Enrolled { .. }
         | Entry::Moved { .. }
         | Entry::Contradicted { .. }
+        | Entry::Deadline { .. }
         | Entry::ChunkDescribed { .. }
         | Entry::CellCut { .. }
         | Entry::CellSealed { .. }
@@ -221,7 +226,12 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::WaveBaking { .. }
         | Entry::WaveProven { .. }
         | Entry::Held { .. } => Level::Wave,
-        Entry::LaneHalted { .. } | Entry::LaneResumed { .. } | Entry::CordMoved { .. } | Entry::CalendarMoved { .. } => Level::Lane,
+        Entry::LaneHalted { .. }
+        | Entry::LaneResumed { .. }
+        | Entry::CordMoved { .. }
+        | Entry::CalendarMoved { .. }
+        | Entry::Scheduled { .. }
+        | Entry::BreachesTold { .. } => Level::Lane,
         Entry::Bulk(entry) => bulk::level(entry),
     }
 }
@@ -235,7 +245,8 @@ pub(crate) fn is_on_the_timeline(entry: &Entry) -> bool {
         | Entry::WaveLooked { .. }
         | Entry::CollectingOn { .. }
         | Entry::CampaignClosing { .. }
-        | Entry::WaveSealing { .. } => false,
+        | Entry::WaveSealing { .. }
+        | Entry::Scheduled { step: ScheduleStep::Noted { .. }, .. } => false,
         entry => matches!(level(entry), Level::Campaign | Level::Wave | Level::Lane),
     }
 }
@@ -330,11 +341,41 @@ fn of_lane(entry: &Entry) -> Option<String> {
         }
         Entry::CordMoved { pulled: true, by } => format!("{by} pulled the stop cord: nothing is sent any more"),
         Entry::CordMoved { pulled: false, by } => format!("{by} released the stop cord"),
+        Entry::Scheduled { schedule, step } => of_schedule(schedule, step),
+        Entry::BreachesTold { count: all } => format!("operators were told that targets are past their deadline, {} in all so far", number(*all)),
         Entry::CalendarMoved { calendar, open, at } => {
             format!("change calendar `{}` {} at {}", plain(calendar), if *open { "opened" } else { "closed" }, when(*at))
         }
         _ => return None,
     })
+}
+
+fn of_schedule(schedule: &str, step: &ScheduleStep) -> String {
+    let name = format!("schedule `{}`", plain(schedule));
+    match step {
+        ScheduleStep::Noted { next: Some(next), .. } => format!("{name} was met; it fires next at {}", when(*next)),
+        ScheduleStep::Noted { next: None, .. } => format!("{name} was met; it does not fire any more"),
+        ScheduleStep::Fired { occurrence, run, .. } => format!("{name} fired for {} and asked for bulk run {}", when(*occurrence), run.short()),
+        ScheduleStep::Missed { first, count: 1, why, .. } => format!("{name} did not fire at {}: {}", when(*first), plain(why)),
+        ScheduleStep::Missed { first, last, count: missed, why, .. } => {
+            format!("{name} did not fire {} times from {} to {}: {}", number(u64::from(*missed)), when(*first), when(*last), plain(why))
+        }
+        ScheduleStep::Paused => format!("{name} was switched off"),
+    }
+}
+
+fn of_deadline(step: &DeadlineStep, who: &dyn fmt::Display) -> String {
+    match step {
+        DeadlineStep::Set { deadline } => format!(
+            "{who} must be patched by {}, as `{}` says ({}, version {}; non-compliant since {})",
+            when(deadline.at),
+            plain(&deadline.sla),
+            plain(&deadline.source),
+            plain(&deadline.version),
+            when(deadline.since)
+        ),
+        DeadlineStep::Breached { at } => format!("{who} was not patched by its deadline, {}", when(*at)),
+    }
 }
 
 fn of_cell(entry: &Entry, cell: &CellId) -> String {

@@ -84,7 +84,8 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &BulkEntry) -> Result<(
             listing.pages = page.saturating_add(u32::from(!hosts.is_empty()));
             listing.done = *last;
             if !hosts.is_empty() {
-                let chunk = Chunk { account: *account, region: region.clone(), hosts: hosts.clone(), rules: rules.clone() };
+                let chunk =
+                    Chunk { account: *account, region: region.clone(), hosts: hosts.clone(), rules: rules.clone(), due: std::collections::BTreeMap::new() };
                 book.put(Key::chunk(campaign, *account, region, page), State::Chunk(chunk))?;
             }
             if *last {

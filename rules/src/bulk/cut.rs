@@ -257,6 +257,7 @@ pub fn cell_plan(policy: &Policy, campaign: &CampaignId, cell: &RunCell<'_, '_>,
         limits: cell.limits.iter().map(|(scope, limit, base)| Limit { scope: scope.of(&wave), limit: *limit, base: *base }).collect(),
         rules,
         digest: cell.digest,
+        due: None,
         id: CellId { wave, account: cell.account, region: cell.region.clone(), part: cell.part },
     }
 }

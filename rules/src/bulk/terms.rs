@@ -16,6 +16,8 @@ use crate::state::Campaign;
 pub fn policy_for(policy: &Policy, run: &BulkRun) -> Policy {
     let mut terms = policy.clone();
     terms.bulk_run = Some(run.digest());
+    // A run starts no runs.
+    terms.schedules = Vec::new();
     terms.waves = run.waves.iter().enumerate().map(|(place, wave)| wave_for(policy, run, wave, place)).collect();
     if run.approval_required == Some(true) {
         terms.approval.quorum = terms.approval.quorum.max(1);

@@ -69,3 +69,7 @@ pub(super) fn waves() -> Vec<Wave> {
 /// A window that names no cutoff closes for starts at its very end: what starts must end by then all the same, since the
 /// command's own time-outs are set to end at the cutoff.
 pub(super) const CUTOFF_SECS: u32 = 0;
+
+/// A schedule may fire up to an hour late: longer than any restart or deployment, short enough that a night's run does not begin
+/// in the morning.
+pub(super) const CATCH_UP_SECS: u32 = HOUR;

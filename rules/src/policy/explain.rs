@@ -4,6 +4,8 @@ use super::text::{and, quoted, seconds};
 use super::{Amount, Policy, RebootMode, Selector, Wave, Window};
 use crate::catalog;
 use crate::cron::Cron;
+use crate::deadline::Sla;
+use crate::schedule::{Schedule, When};
 
 /// What a policy does, sentence by sentence, in the order in which a finding meets it.
 pub fn explain(policy: &Policy) -> Vec<String> {
@@ -14,6 +16,8 @@ pub fn explain(policy: &Policy) -> Vec<String> {
     said.extend(freezes(policy));
     said.extend([run(policy), retry(policy)]);
     said.extend(exemptions(policy));
+    said.extend(slas(policy));
+    said.extend(schedules(policy));
     let belts = &policy.belts;
     said.push(format!("A bulk run of more than {} targets, or of more than {} of the inventory, is refused.", belts.targets_max, belts.share_max));
     said
@@ -238,6 +242,43 @@ fn exemptions(policy: &Policy) -> Vec<String> {
         format!("Left alone until {}: {}. `{}` answers for it: {}.", exemption.until, meant(exemption), exemption.owner, exemption.reason.trim_end_matches('.'))
     };
     policy.exemptions.iter().map(left).collect()
+}
+
+fn slas(policy: &Policy) -> Vec<String> {
+    let one = |sla: &Sla| {
+        let names: Vec<String> = sla.severities.iter().map(ToString::to_string).collect();
+        let severe = if names.is_empty() { String::new() } else { format!(" for a missing patch of severity {}", names.join(" or ")) };
+        let whom = if sla.select.is_empty() { "An instance".to_owned() } else { format!("An instance with {}", selected(&sla.select)) };
+        let asks = if sla.framework.is_empty() { String::new() } else { format!("{}; ", sla.framework) };
+        let days = if sla.days == 1 { "1 day".to_owned() } else { format!("{} days", sla.days) };
+        format!("{whom} must be patched within {days} of its first finding{severe} (`{}`: {asks}{}, version {}).", sla.name, sla.source, sla.version)
+    };
+    let mut said: Vec<String> = policy.slas.iter().map(one).collect();
+    if !said.is_empty() {
+        said.push("Within a wave, who is due first is patched first; operators are told when a deadline passes.".to_owned());
+    }
+    said
+}
+
+fn schedules(policy: &Policy) -> Vec<String> {
+    let one = |schedule: &Schedule| {
+        let when = match &schedule.when {
+            When::Cron(cron) => Cron::parse(cron).ok().and_then(|cron| cron.in_words()).unwrap_or_else(|| format!("at the times of `{cron}`")),
+            When::PatchTuesday { plus_days: 0, at } => format!("on the second Tuesday of each month at {}", at.strftime("%H:%M")),
+            When::PatchTuesday { plus_days: 1, at } => format!("1 day after the second Tuesday of each month at {}", at.strftime("%H:%M")),
+            When::PatchTuesday { plus_days, at } => format!("{plus_days} days after the second Tuesday of each month at {}", at.strftime("%H:%M")),
+        };
+        let (name, run) = (&schedule.name, &schedule.run);
+        if !schedule.enabled {
+            return format!("Schedule `{name}` is switched off.");
+        }
+        let late = seconds(schedule.catch_up_secs);
+        format!(
+            "Schedule `{name}` starts the bulk run of `{run}` {when} {}; one that is more than {late} late does not start, and operators are told.",
+            schedule.time_zone
+        )
+    };
+    policy.schedules.iter().map(one).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use jiff::{Span, Timestamp, tz};
 
 use super::text::seconds;
 use super::{Amount, Environment, Policy, RebootMode, ShareBps};
+use crate::desk::secs_between;
 use crate::window::Calendar;
 
 /// Something unwise.
@@ -97,12 +98,45 @@ pub fn lint_at(policy: &Policy, now: Timestamp) -> Vec<Lint> {
     for freeze in policy.freezes.iter().filter(|freeze| freeze.until <= now) {
         say("past-freeze", format!("freeze `{}` ended at {}: remove it", freeze.name, freeze.until));
     }
+    for schedule in policy.schedules.iter().filter(|schedule| schedule.enabled) {
+        let Ok(next) = schedule.next_occurrences(now, 2) else { continue };
+        match next.as_slice() {
+            [] => say("past-schedule", format!("schedule `{}` does not fire any more within ten years: change its times or remove it", schedule.name)),
+            [first, second] if secs_between(*first, *second) < i64::from(schedule.catch_up_secs) => {
+                let late = seconds(schedule.catch_up_secs);
+                say(
+                    "long-catch-up",
+                    format!("schedule `{}` may fire {late} late, but its next occurrence comes sooner: shorten `catch_up_secs`", schedule.name),
+                );
+            }
+            _ => {}
+        }
+    }
+    if let Ok(calendar) = Calendar::new(&policy.windows)
+        && let Some(wait) = longest_wait(&calendar, now)
+    {
+        for sla in policy.slas.iter().filter(|sla| i64::from(sla.days).saturating_mul(86_400) < wait) {
+            let wait = seconds(u32::try_from(wait).unwrap_or(u32::MAX));
+            say(
+                "sla-before-window",
+                format!("`{}` gives {} days, but up to {wait} pass between two maintenance windows: who is found after one breaks it", sla.name, sla.days),
+            );
+        }
+    }
     for window in &policy.windows {
         if Calendar::new(std::slice::from_ref(window)).is_ok_and(|calendar| calendar.next_opening(now).is_none()) {
             say("past-window", format!("window `{}` does not open any more within ten years: change its cron or remove it", window.name));
         }
     }
     found
+}
+
+/// The longest time between two openings of the next few, in seconds; `None` without windows.
+fn longest_wait(calendar: &Calendar, now: Timestamp) -> Option<i64> {
+    let first = calendar.next_opening(now)?;
+    let openings = std::iter::successors(Some(first), |at| calendar.next_opening(*at)).take(14);
+    let openings: Vec<Timestamp> = openings.collect();
+    openings.windows(2).filter_map(|pair| Some(secs_between(*pair.first()?, *pair.last()?))).max()
 }
 
 fn is_above(amount: Amount, max: ShareBps) -> bool {

@@ -2,6 +2,7 @@
 //! expected instead. Past this a policy is right by construction.
 
 mod parts;
+mod times;
 
 use toml::de::DeTable;
 
@@ -19,7 +20,7 @@ const EXECUTION_SECS: std::ops::RangeInclusive<u32> = 60..=172_800;
 /// Much more than any policy that a person wrote, and little enough to be pinned in one item of the store.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "name",
     "description",
     "environment",
@@ -37,6 +38,8 @@ const KEYS: [&str; 17] = [
     "retry",
     "exemption",
     "belts",
+    "schedule",
+    "sla",
 ];
 
 /// Reads a policy. `file` is what the errors call it.
@@ -96,6 +99,8 @@ fn policy(top: &Section<'_>) -> Policy {
             .unwrap_or(defaults::REBOOT),
         exemptions: parts::exemptions(top),
         belts: parts::belts(top),
+        schedules: times::schedules(top),
+        slas: times::slas(top),
         execution_timeout_secs: top.secs("execution_timeout_secs", EXECUTION_SECS).map_or(defaults::EXECUTION_TIMEOUT_SECS, |secs| secs.value),
         bulk_run: None,
     };

@@ -52,7 +52,18 @@ pub fn read(path: Option<&Path>) -> Result<Policy, Failure> {
     }
     let bytes = std::fs::read(path).map_err(|error| Failure::file(path, "read", &error))?;
     let text = String::from_utf8(bytes).map_err(|_| Failure::Placed(format!("{}:1:1: not UTF-8: expected a policy in TOML", path.display())))?;
-    policy::parse(&text, &path.display().to_string()).map_err(|errors| Failure::Placed(errors.to_string()))
+    let policy = policy::parse(&text, &path.display().to_string()).map_err(|errors| Failure::Placed(errors.to_string()))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    policy.with_runs(|name| read_run(&folder.join(name))).map_err(|wrong| Failure::Placed(wrong.join("\n")))
+}
+
+/// The bytes of a schedule's run input.
+fn read_run(path: &Path) -> Result<Vec<u8>, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > POLICY_BYTES_MAX {
+        return Err(format!("{size} bytes: expected at most {POLICY_BYTES_MAX}"));
+    }
+    std::fs::read(path).map_err(|error| error.to_string())
 }
 
 /// Checks or explains a policy.

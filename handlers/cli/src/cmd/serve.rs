@@ -265,7 +265,7 @@ fn learn(service: &Service<World>, reads: &[Read]) -> Result<(), Failure> {
 
 async fn show_status<C: Cloud + 'static>(State(service): State<Arc<Service<C>>>) -> Response {
     // Without a turn: each commit leaves a store that can be read, and AWS may be slow.
-    match status::load(service.engine.store(), &[Key::LANES, Key::CAMPAIGNS, Key::TARGETS]).await {
+    match status::load(service.engine.store(), &[Key::LANES, Key::CAMPAIGNS, Key::TARGETS, Key::organization().as_str()]).await {
         Ok(fold) => json(StatusCode::OK, &status::of(&fold)),
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("{failure}\n")).into_response(),
     }

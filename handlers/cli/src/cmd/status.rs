@@ -30,6 +30,34 @@ pub struct Status {
     pub targets: Targets,
     /// Verdicts.
     pub verdicts: std::collections::BTreeMap<String, u64>,
+    /// Schedules that were met.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<ScheduleStatus>,
+    /// Deadlines of targets that are not patched, where the policy sets any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadlines: Option<DeadlineStatus>,
+}
+
+/// A schedule.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub struct ScheduleStatus {
+    /// Its name.
+    pub name: String,
+    /// When it fires next.
+    pub next: Option<String>,
+    /// The newest occurrence that fired.
+    pub fired: Option<String>,
+}
+
+/// Deadlines of targets that are not patched.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub struct DeadlineStatus {
+    /// Still to be kept.
+    pub open: u64,
+    /// Broken.
+    pub broken: u64,
+    /// The earliest that can still be kept.
+    pub next: Option<String>,
 }
 
 /// A lane.
@@ -94,7 +122,7 @@ pub async fn load(store: &impl Store, prefixes: &[&str]) -> Result<Fold, Failure
 /// When the store can't be read.
 pub async fn run(args: &StatusArgs) -> Result<u8, Failure> {
     let store = open_store(&args.store)?;
-    let fold = load(&store, &[Key::LANES, Key::CAMPAIGNS, Key::TARGETS]).await?;
+    let fold = load(&store, &[Key::LANES, Key::CAMPAIGNS, Key::TARGETS, Key::organization().as_str()]).await?;
     let status = of(&fold);
     if args.json {
         screen::print_json(&status)?;
@@ -134,7 +162,29 @@ pub fn of(fold: &Fold) -> Status {
         awaiting_approval: awaiting.collect(),
         targets,
         verdicts,
+        schedules: schedules(fold),
+        deadlines: deadlines(fold),
     }
+}
+
+fn schedules(fold: &Fold) -> Vec<ScheduleStatus> {
+    let Some(State::Organization(organization)) = fold.items.get(&Key::organization()) else { return Vec::new() };
+    let one = |(name, known): (&String, &tidegate_rules::state::Scheduled)| ScheduleStatus {
+        name: name.clone(),
+        next: known.next.map(|at| at.to_string()),
+        fired: known.fired.map(|at| at.to_string()),
+    };
+    organization.schedules.iter().map(one).collect()
+}
+
+fn deadlines(fold: &Fold) -> Option<DeadlineStatus> {
+    let owing = fold.items.values().filter_map(|state| match state {
+        State::Target(target) if target.owes_a_patch() => target.deadline.as_ref().map(|deadline| (deadline.at, target.breached.is_some())),
+        _ => None,
+    });
+    let (broken, open): (Vec<_>, Vec<_>) = owing.partition(|(_, broken)| *broken);
+    let next = open.iter().map(|(at, _)| *at).min().map(|at| at.to_string());
+    (!open.is_empty() || !broken.is_empty()).then(|| DeadlineStatus { open: open.len() as u64, broken: broken.len() as u64, next })
 }
 
 fn words(status: &Status) -> String {
@@ -161,6 +211,16 @@ fn words(status: &Status) -> String {
         );
     }
     states(&mut text, &status.targets, &status.verdicts);
+    for schedule in &status.schedules {
+        let next = schedule.next.as_deref().unwrap_or("never again");
+        let fired = schedule.fired.as_ref().map(|at| format!(", last for {at}")).unwrap_or_default();
+        line!(text, "{HEAD}schedule{HEAD:#}  {} fires next: {next}{fired}", schedule.name);
+    }
+    if let Some(deadlines) = &status.deadlines {
+        let next = deadlines.next.as_ref().map(|at| format!(", the next at {at}")).unwrap_or_default();
+        let style = if deadlines.broken > 0 { BAD } else { GOOD };
+        line!(text, "{HEAD}deadlines{HEAD:#} {} to keep{next}; {style}{} broken{style:#}", deadlines.open, deadlines.broken);
+    }
     text
 }
 

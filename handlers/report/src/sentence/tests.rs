@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use tidegate_events::deadline::Deadline;
 use tidegate_events::entry::{Count, Lag, Outcome, RunStep, Standing, WaveCut};
 use tidegate_events::event::{Approval, Subject, Word};
 use tidegate_events::fact::{Fact, FactSource, Invocation, InvocationStatus};
@@ -121,6 +122,8 @@ fn cases() -> Vec<Case> {
                 hosts: vec![host(0), host(4)],
                 rules: vec![],
                 moved: vec![],
+                due: Default::default(),
+                deadlines: vec![],
             },
             "For campaign patch-default.1, 2 hosts in 111122223333/eu-west-1 can be patched; 0 members can't.",
             "For campaign patch-default.1 it was looked up: a Linux host, its agent answers.",
@@ -134,12 +137,14 @@ fn cases() -> Vec<Case> {
                 hosts: vec![],
                 rules: vec![],
                 moved: vec![(key.instance.clone(), Standing::Unmanaged { why: "no agent".into() }, "looked up".into())],
+                due: Default::default(),
+                deadlines: vec![],
             },
             "For campaign patch-default.1, 0 hosts in 111122223333/eu-west-1 can be patched; 1 member can't.",
             "For campaign patch-default.1 it was looked up: it is not managed by Systems Manager: no agent.",
         ),
         (
-            Entry::CellCut { cell: cell.clone(), members: vec![member(0), member(4)], limits: vec![], rules: vec![], digest },
+            Entry::CellCut { cell: cell.clone(), members: vec![member(0), member(4)], limits: vec![], rules: vec![], digest, due: None },
             "Cell patch-default.1.w1/111122223333/eu-west-1/0 was cut with 2 targets (digest 028f0df5b859).",
             "It was put into wave patch-default.1.w1, in cell patch-default.1.w1/111122223333/eu-west-1/0 of 2 targets (digest 028f0df5b859).",
         ),
@@ -338,6 +343,41 @@ fn cases() -> Vec<Case> {
         (Entry::CordMoved { pulled: true, by: "carol".parse().unwrap() }, "carol pulled the stop cord: nothing is sent any more.", ""),
         (Entry::CordMoved { pulled: false, by: "carol".parse().unwrap() }, "carol released the stop cord.", ""),
         (Entry::CalendarMoved { calendar: "year-end".into(), open: false, at: at("09:00") }, "Change calendar `year-end` closed at 2026-03-02 09:00 UTC.", ""),
+        (
+            Entry::Deadline {
+                target: key.clone(),
+                step: DeadlineStep::Set {
+                    deadline: Deadline { at: at("10:00"), since: at("09:00"), sla: "critical".into(), source: "standard 7".into(), version: "2026".into() },
+                },
+            },
+            "111122223333/eu-west-1/i-00a1b2c3d4e5f0000 must be patched by 2026-03-02 10:00 UTC, as `critical` says (standard 7, version 2026; non-compliant since 2026-03-02 09:00 UTC).",
+            "It must be patched by 2026-03-02 10:00 UTC, as `critical` says (standard 7, version 2026; non-compliant since 2026-03-02 09:00 UTC).",
+        ),
+        (
+            Entry::Deadline { target: key.clone(), step: DeadlineStep::Breached { at: at("10:00") } },
+            "111122223333/eu-west-1/i-00a1b2c3d4e5f0000 was not patched by its deadline, 2026-03-02 10:00 UTC.",
+            "It was not patched by its deadline, 2026-03-02 10:00 UTC.",
+        ),
+        (Entry::BreachesTold { count: 1200 }, "Operators were told that targets are past their deadline, 1,200 in all so far.", ""),
+        (
+            Entry::Scheduled { schedule: "weekly".into(), step: ScheduleStep::Noted { timing: digest, next: Some(at("10:00")) } },
+            "Schedule `weekly` was met; it fires next at 2026-03-02 10:00 UTC.",
+            "",
+        ),
+        (
+            Entry::Scheduled { schedule: "weekly".into(), step: ScheduleStep::Fired { occurrence: at("10:00"), run: digest, next: None } },
+            "Schedule `weekly` fired for 2026-03-02 10:00 UTC and asked for bulk run 028f0df5b859.",
+            "",
+        ),
+        (
+            Entry::Scheduled {
+                schedule: "weekly".into(),
+                step: ScheduleStep::Missed { first: at("09:00"), last: at("10:00"), count: 2, why: "it is too late".into(), next: None },
+            },
+            "Schedule `weekly` did not fire 2 times from 2026-03-02 09:00 UTC to 2026-03-02 10:00 UTC: it is too late.",
+            "",
+        ),
+        (Entry::Scheduled { schedule: "weekly".into(), step: ScheduleStep::Paused }, "Schedule `weekly` was switched off.", ""),
         (
             Entry::InventoryPinned { campaign, total: 1200, by_region: [("eu-west-1".parse().unwrap(), 1200)].into() },
             "For campaign patch-default.1 the inventory was pinned: 1,200 known instances in 1 Region.",

@@ -99,3 +99,16 @@ fn a_stricter_policy_tells_of_both_calendars() {
     let found = explain(&one.stricter(&two)).join("\n");
     assert!(found.contains("At the same time one of these must be open. `MON` opens every Monday at 02:00 UTC for 4 hours;"), "{found}");
 }
+
+#[test]
+fn schedules_and_deadlines_are_told_in_words() {
+    let text = said(
+        "[[schedule]]\nname = \"weekly\"\ncron = \"0 2 ? * SUN *\"\ntime_zone = \"UTC\"\nrun = \"weekly.json\"\n\
+         [[schedule]]\nname = \"monthly\"\npatch_tuesday_plus_days = 3\nat = \"22:00\"\ntime_zone = \"UTC\"\nrun = \"monthly.json\"\n\
+         [[sla]]\nname = \"critical\"\nframework = \"PCI DSS 6.3.3\"\nseverity = [\"Critical\"]\ndays = 30\nsource = \"standard 7\"\nversion = \"2026\"\n",
+    );
+    assert!(text.contains("starts the bulk run of `monthly.json` 3 days after the second Tuesday of each month at 22:00 UTC"), "{text}");
+    assert!(text.contains("Schedule `weekly` starts the bulk run of `weekly.json` ") && text.contains("more than 1 hour late does not start"), "{text}");
+    let rule = "An instance must be patched within 30 days of its first finding for a missing patch of severity Critical (`critical`: PCI DSS 6.3.3; standard 7, version 2026).";
+    assert!(text.contains(rule), "{text}");
+}

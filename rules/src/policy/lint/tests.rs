@@ -93,3 +93,20 @@ fn what_is_over_or_far_off_depends_on_the_date() {
     assert_eq!(at("2027-06-01T00:00:00Z"), ["past-exemption", "past-freeze", "past-window"]);
     assert_eq!(lint_at(&default_policy().unwrap(), Timestamp::MAX).len(), 1);
 }
+
+#[test]
+fn unwise_schedules_and_deadlines_have_their_rules() {
+    let at_noon = |text: &str| {
+        let policy = parse(&format!("name = \"x\"\n{WINDOW}{text}"), "p.toml").unwrap_or_else(|errors| panic!("{errors}"));
+        let found: Vec<&str> = lint_at(&policy, "2026-11-19T12:00:00Z".parse().unwrap()).into_iter().map(|lint| lint.rule).collect();
+        found
+    };
+    let schedule = |cron: &str, more: &str| format!("[[schedule]]\nname = \"s\"\ncron = \"{cron}\"\ntime_zone = \"UTC\"\nrun = \"s.json\"\n{more}\n");
+    assert_eq!(at_noon(&schedule("0 2 ? * SUN *", "")), Vec::<&str>::new());
+    assert_eq!(at_noon(&schedule("0 2 1 1 ? 2025", "")), ["past-schedule"]);
+    assert_eq!(at_noon(&schedule("0 2 1 1 ? 2025", "enabled = false")), Vec::<&str>::new());
+    assert_eq!(at_noon(&schedule("0 * * * ? *", "catch_up_secs = 7200")), ["long-catch-up"]);
+    let sla = |days: u32| format!("[[sla]]\nname = \"all\"\ndays = {days}\nsource = \"s\"\nversion = \"1\"\n");
+    assert_eq!(at_noon(&sla(6)), ["sla-before-window"]);
+    assert_eq!(at_noon(&sla(7)), Vec::<&str>::new());
+}

@@ -152,7 +152,7 @@ pub(super) fn windows(top: &Section<'_>) -> Vec<Window> {
 }
 
 /// The zone's own spelling of its name.
-fn time_zone(section: &Section<'_>, found: &At<&str>) -> String {
+pub(super) fn time_zone(section: &Section<'_>, found: &At<&str>) -> String {
     let zone = window::time_zone(found.value);
     let known = zone.as_ref().and_then(|zone| zone.iana_name()).map(str::to_owned);
     known.unwrap_or_else(|| {
@@ -281,7 +281,7 @@ pub(super) fn select(outer: &Section<'_>) -> Selector {
 }
 
 /// Complains about all missing keys at once.
-fn need(section: &Section<'_>, keys: &[&str], expected: &str) {
+pub(super) fn need(section: &Section<'_>, keys: &[&str], expected: &str) {
     let missing: Vec<&str> = keys.iter().copied().filter(|key| !section.has(key)).collect();
     if !missing.is_empty() {
         section.missing(&missing, expected);
@@ -289,7 +289,7 @@ fn need(section: &Section<'_>, keys: &[&str], expected: &str) {
 }
 
 /// A name that no earlier one has.
-fn own_name<'n>(section: &Section<'_>, mut earlier: impl Iterator<Item = &'n str>) -> String {
+pub(super) fn own_name<'n>(section: &Section<'_>, mut earlier: impl Iterator<Item = &'n str>) -> String {
     let Some(name) = section.words("name", 64) else {
         return String::new();
     };

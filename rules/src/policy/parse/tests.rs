@@ -178,7 +178,7 @@ fn all_errors_come_together_in_the_order_of_the_file() {
         errors(text),
         [
             "p.toml:1:8: the name `My Policy` is wrong: expected 1 to 58 lower-case letters, digits or `-`",
-            "p.toml:2:1: unknown key `quorom` in the policy: expected one of `name`, `description`, `environment`, `remediation`, `execution_timeout_secs`, `reboot`, `failure_budget`, `calendars`, `collect`, `approval`, `blast_radius`, `wave`, `window`, `freeze`, `retry`, `exemption` and `belts`",
+            "p.toml:2:1: unknown key `quorom` in the policy: expected one of `name`, `description`, `environment`, `remediation`, `execution_timeout_secs`, `reboot`, `failure_budget`, `calendars`, `collect`, `approval`, `blast_radius`, `wave`, `window`, `freeze`, `retry`, `exemption`, `belts`, `schedule` and `sla`",
             "p.toml:5:10: `quorum` in `[approval]` must be a whole number of people from 0 to 10, not the string \"2\"",
             "p.toml:6:5: unknown key `expires` in `[approval]`: did you mean `expires_secs`?",
             "p.toml:9:8: `0 2 * * *` has 5 fields: expected six (minutes hours day-of-month month day-of-week year), such as `cron(0 2 ? * SUN *)`, in window `ö`",
@@ -421,4 +421,67 @@ proptest! {
         let share = ShareBps(bps);
         prop_assert_eq!(crate::policy::text::share(&share.to_string()), Ok(share));
     }
+}
+
+const SCHEDULE: &str = "[[schedule]]\nname = \"weekly\"\ntime_zone = \"europe/berlin\"\nrun = \"weekly.json\"\n";
+
+#[test]
+fn schedules_are_read_and_every_fault_is_named() {
+    use crate::schedule::When;
+    let read = |more: &str| parse(&format!("name = \"x\"\n{SCHEDULE}{more}"), "p.toml").unwrap().schedules.remove(0);
+    let weekly = read("cron = \"cron(0 2 ? * SUN *)\"");
+    assert_eq!((weekly.time_zone.as_str(), weekly.enabled, weekly.catch_up_secs), ("Europe/Berlin", true, 3_600));
+    assert_eq!(weekly.when, When::Cron("cron(0 2 ? * SUN *)".into()));
+    let monthly = read("patch_tuesday_plus_days = 3\nat = \"22:05\"\nenabled = false\ncatch_up_secs = 60");
+    assert_eq!(monthly.when, When::PatchTuesday { plus_days: 3, at: jiff::civil::time(22, 5, 0, 0) });
+    assert!(!monthly.enabled && monthly.catch_up_secs == 60);
+    for (more, expected) in [
+        ("", "`cron` is missing"),
+        ("cron = \"0 2 * * *\"", "has 5 fields"),
+        ("cron = \"0 2 ? * SUN *\"\npatch_tuesday_plus_days = 1", "names both `cron` and `patch_tuesday_plus_days`"),
+        ("cron = \"0 2 ? * SUN *\"\nat = \"22:00\"", "stands beside a `cron`"),
+        ("patch_tuesday_plus_days = 1", "`at` is missing"),
+        ("patch_tuesday_plus_days = 28\nat = \"22:00\"", "from 0 to 27"),
+        ("patch_tuesday_plus_days = 1\nat = \"22\"", "expected a time of the day"),
+        ("patch_tuesday_plus_days = 1\nat = \"24:00\"", "expected a time of the day"),
+        ("cron = \"0 2 ? * SUN *\"\ncatch_up_secs = 30", "from 60 to 604800"),
+        ("cron = \"0 2 ? * SUN *\"\ncron_zone = \"UTC\"", "unknown key `cron_zone`"),
+    ] {
+        let errors = errors_of(&format!("{SCHEDULE}{more}"));
+        assert!(errors.iter().any(|error| error.contains(expected)), "{more}: {errors:?}");
+    }
+    for run in ["../weekly.json", "/etc/weekly.json", "weekly.toml", ".json", "c:weekly.json"] {
+        let errors = errors_of(&SCHEDULE.replace("weekly.json", run));
+        assert!(errors.iter().any(|error| error.contains("the name of a JSON file beside the policy")), "{run}: {errors:?}");
+    }
+    let long = errors_of(&SCHEDULE.replace("\"weekly\"", &format!("\"{}\"", "w".repeat(41))));
+    assert!(long.iter().any(|error| error.contains("expected 1 to 40")), "{long:?}");
+    let twice = errors_of(&format!("{SCHEDULE}cron = \"0 2 ? * SUN *\"\n{SCHEDULE}cron = \"0 2 ? * SUN *\""));
+    assert!(twice[0].contains("is taken"), "{twice:?}");
+}
+
+#[test]
+fn deadlines_are_read_and_every_fault_is_named() {
+    use crate::deadline::Severity;
+    let sla = "[[sla]]\nname = \"critical\"\nseverity = [\"Critical\", \"Important\"]\ndays = 14\nsource = \"standard 7\"\nversion = \"2026\"\n";
+    let policy = parse(&format!("name = \"x\"\n{sla}"), "p.toml").unwrap();
+    assert_eq!(policy.slas[0].severities, [Severity::Critical, Severity::Important]);
+    assert_eq!(serde_json::from_str::<Policy>(&policy.to_json()).unwrap(), policy);
+    for (from, to, expected) in [
+        ("days = 14\n", "", "`days` is missing"),
+        ("days = 14", "days = 4000", "from 0 to 3650"),
+        ("\"Important\"", "\"Critical\"", "stands twice in `severity`"),
+        ("\"Important\"", "\"Severe\"", "expected one of `Critical`"),
+        ("version = \"2026\"", "version = \"\"", "is empty"),
+        ("version = \"2026\"\n", "version = \"2026\"\nselect = {}\n", "selects nothing in particular"),
+    ] {
+        let errors = errors_of(&sla.replace(from, to));
+        assert!(errors.iter().any(|error| error.contains(expected)), "{to}: {errors:?}");
+    }
+}
+
+#[test]
+fn neither_schedules_nor_deadlines_change_the_digest_of_a_policy_without_them() {
+    let json = default_policy().unwrap().to_json();
+    assert!(!json.contains("schedules") && !json.contains("slas"));
 }
