@@ -1,13 +1,13 @@
 //! Sending without an idempotency token: the intent is written first, only the winner of that write sends, once, and what
 //! is sent is fixed here, by pure code.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use tidegate_events::entry::{Count, Outcome, RunStep, Standing};
-use tidegate_events::id::{BatchId, InstanceId, SnapshotId};
+use tidegate_events::host::Platform;
+use tidegate_events::id::{BatchId, CellId, InstanceId, SnapshotId};
 use tidegate_events::{Entry, Hold};
 
+use crate::catalog::{Fill, Job, JobFault, Proof, Runner};
 use crate::desk::{Desk, Missing, later, secs_between};
 use crate::gate::{self, Clearance, TIMEOUT_MIN_SECS};
 use crate::policy::{Policy, RebootMode};
@@ -23,9 +23,31 @@ const SCAN_EXECUTION_SECS: u32 = 1800;
 /// How often a scan that the stop cord holds looks whether it still does, in seconds.
 const CORD_AGAIN_SECS: i64 = 3600;
 
-/// The parameters that every command of a campaign shares; part of what is approved.
-pub fn parameters_of(policy: &Policy, snapshot: &SnapshotId) -> BTreeMap<String, Vec<String>> {
-    parameters(RunStep::Install, reboot_option(policy), snapshot)
+/// What a batch's command or execution runs for a step.
+///
+/// # Errors
+/// When the policy's entry is not known, or says nothing to run: nothing is sent then.
+pub fn job_of(policy: &Policy, wave: &str, batch: &Batch, step: RunStep) -> Result<Job, JobFault> {
+    let CellId { account, region, .. } = &batch.id.cell;
+    let fill = Fill { reboot_option: &batch.reboot_option, snapshot: &batch.snapshot, place: Some((*account, region)) };
+    policy.entry().job(step, batch.platform, &policy.wish_for(wave), &fill)
+}
+
+/// What runs in a wave on a platform, step by step, account and Region left open, reboots left out where none is a step of its own: what people are shown, and
+/// what they approve.
+///
+/// # Errors
+/// As for [`job_of`].
+pub fn jobs_of(policy: &Policy, wave: &str, platform: Platform, snapshot: &SnapshotId) -> Result<Vec<(RunStep, Job)>, JobFault> {
+    let fill = Fill { reboot_option: reboot_option(policy), snapshot, place: None };
+    let (entry, wish) = (policy.entry(), policy.wish_for(wave));
+    let steps: &[RunStep] = match (entry.runner, entry.proof) {
+        (Runner::Report, _) => &[],
+        (_, Proof::ConfigVerdict) => &[RunStep::Install],
+        (_, Proof::PatchState) if policy.reboot == RebootMode::Separate => &[RunStep::Install, RunStep::Reboot, RunStep::Scan],
+        (_, Proof::PatchState) => &[RunStep::Install, RunStep::Scan],
+    };
+    steps.iter().map(|step| Ok((*step, entry.job(*step, platform, &wish, &fill)?))).collect()
 }
 
 /// The `RebootOption` of installs under a policy.
@@ -34,22 +56,6 @@ pub fn reboot_option(policy: &Policy) -> &'static str {
         RebootMode::InCommand => "RebootIfNeeded",
         RebootMode::Separate | RebootMode::Never => "NoReboot",
     }
-}
-
-/// The parameters of `AWS-RunPatchBaseline` for one step. The reboot step is an Install that may reboot under the same
-/// snapshot: the set that it approves is installed already, so that only the pending reboot is left to do; and no other
-/// document needs to be allowed in the spoke.
-pub fn parameters(step: RunStep, reboot_option: &str, snapshot: &SnapshotId) -> BTreeMap<String, Vec<String>> {
-    let operation = if step == RunStep::Scan { "Scan" } else { "Install" };
-    let reboot = match step {
-        RunStep::Install => reboot_option,
-        RunStep::Reboot => "RebootIfNeeded",
-        RunStep::Scan => "NoReboot",
-    };
-    [("Operation", operation), ("RebootOption", reboot), ("SnapshotId", snapshot.as_str())]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), vec![value.to_owned()]))
-        .collect()
 }
 
 /// Proof that a batch holds the leases of its targets for one send. Only [`start`] makes one.
@@ -79,10 +85,8 @@ pub struct SendOrder {
     pub clearance: Option<Clearance>,
     /// What runs.
     pub step: RunStep,
-    /// The document.
-    pub document: String,
-    /// Its parameters.
-    pub parameters: BTreeMap<String, Vec<String>>,
+    /// Document and parameters, and what runs them.
+    pub job: Job,
     /// The instances.
     pub instances: Vec<InstanceId>,
     /// What a search finds it by.
@@ -107,8 +111,14 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
     }
     let Some(campaign) = desk.campaign(&id.cell.wave.campaign)?.cloned() else { return Ok(None) };
     let policy = desk.effective(&campaign.policy)?;
-    let Some(entry) = crate::catalog::entry(&policy.remediation) else {
-        return Err(Missing::Corrupt(format!("catalog entry `{}` is not known", policy.remediation)));
+    let wave = campaign.wave(id.cell.wave.index).map(|wave| wave.name.as_str()).unwrap_or_default();
+    let job = match job_of(policy, wave, &batch, step) {
+        Ok(job) => job,
+        // INVARIANT (doubt is no): what can't be said can't be sent.
+        Err(fault) => {
+            give_up(desk, &batch, Hold::NeedsPerson { what: format!("{fault}: change the policy or the catalog entry") })?;
+            return Ok(None);
+        }
     };
     let (clearance, timeout_secs, execution_timeout_secs) = if step == RunStep::Scan {
         // INVARIANT (stop): a scan asks nothing of the other gates, but no intent at all is written while the cord is pulled.
@@ -146,8 +156,7 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
         lease: LeaseProof { batch: id.clone(), generation },
         clearance,
         step,
-        document: entry.document.clone(),
-        parameters: parameters(step, &batch.reboot_option, &batch.snapshot),
+        job,
         instances: batch.instances(),
         marker: batch.marker(step, generation),
         timeout_secs: u32::try_from(timeout_secs).unwrap_or(u32::MAX),

@@ -13,7 +13,8 @@ use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, InstanceId, Region, WaveId};
 use tidegate_rules::desk::later;
 use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX, Counts};
-use tidegate_rules::state::{BatchPhase, Chunk, RosterEntry};
+use tidegate_rules::catalog::Job;
+use tidegate_rules::state::{Batch, BatchPhase, Chunk, RosterEntry};
 use tidegate_rules::{Key, State, sending};
 
 use crate::commit::read_state;
@@ -214,8 +215,8 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         }
         let request = SendRequest {
             spoke: spoke(&batch.cell),
-            document: order.document.clone(),
-            parameters: order.parameters.clone(),
+            document: order.job.document.clone(),
+            parameters: order.job.parameters.clone(),
             max_concurrency: u32::try_from(order.instances.len()).unwrap_or(u32::MAX),
             instances: order.instances.clone(),
             marker: order.marker.clone(),
@@ -235,34 +236,37 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         let batch = self.look(now, |desk| desk.batch(id).map(|batch| batch.cloned())).await?;
         let Some(batch) = batch else { return Ok(Vec::new()) };
         let BatchPhase::Sending { step, at, .. } = batch.phase else { return Ok(Vec::new()) };
-        let document = self.document(&batch, now).await?;
-        let found = self.cloud().list_commands(&spoke(&id.cell), &document, later(at, -300), later(at, 900)).await.map(|seen| {
+        let job = self.job(&batch, step, now).await?;
+        let found = self.cloud().list_commands(&spoke(&id.cell), &job.document, later(at, -300), later(at, 900)).await.map(|seen| {
             let marker = batch.marker(step, batch.generation);
-            let parameters = sending::parameters(step, &batch.reboot_option, &batch.snapshot);
             let mut ids = batch.instances();
             ids.sort();
             seen.into_iter()
                 .find(|command| {
                     let mut theirs = command.instances.clone();
                     theirs.sort();
-                    command.marker == marker && command.parameters == parameters && theirs == ids
+                    command.marker == marker && command.parameters == job.parameters && theirs == ids
                 })
                 .map(|command| (command.command, command.expires_at))
         });
         self.answer(Event::Answer(Answer::Searched { batch: id.clone(), generation: batch.generation, found }), now).await
     }
 
-    async fn document(&self, batch: &tidegate_rules::state::Batch, now: Timestamp) -> Result<String, EngineError> {
-        let campaign = batch.id.cell.wave.campaign.clone();
-        let remediation = self
+    /// What a step of a batch runs, as it was sent.
+    async fn job(&self, batch: &Batch, step: RunStep, now: Timestamp) -> Result<Job, EngineError> {
+        let job = self
             .look(now, |desk| {
-                let Some(found) = desk.campaign(&campaign)? else { return Ok(None) };
+                let Some(found) = desk.campaign(&batch.id.cell.wave.campaign)? else { return Ok(None) };
+                let wave = found.wave(batch.id.cell.wave.index).map(|wave| wave.name.clone()).unwrap_or_default();
                 let digest = found.policy;
-                desk.effective(&digest).map(|policy| Some(policy.remediation.clone()))
+                desk.effective(&digest).map(|policy| Some(sending::job_of(policy, &wave, batch, step)))
             })
             .await?;
-        let entry = remediation.as_deref().and_then(tidegate_rules::catalog::entry);
-        entry.map(|entry| entry.document.clone()).ok_or_else(|| EngineError::Damaged(format!("batch `{}` names no catalog entry", batch.id)))
+        match job {
+            Some(Ok(job)) => Ok(job),
+            Some(Err(fault)) => Err(EngineError::Damaged(format!("batch `{}`: {fault}", batch.id))),
+            None => Err(EngineError::Damaged(format!("batch `{}` is of no campaign", batch.id))),
+        }
     }
 
     async fn read_patch_states(&self, id: &BatchId, now: Timestamp) -> Result<Vec<Action>, EngineError> {

@@ -1,6 +1,7 @@
 //! What a policy says where it says nothing. Every default is the careful choice; each says why.
 
 use super::Selector;
+use crate::catalog::Hooks;
 use super::{Amount, ApprovalRule, Belts, BlastRadius, Collect, Environment, RebootMode, Retry, ShareBps, Wave};
 
 const HOUR: u32 = 3_600;
@@ -62,6 +63,7 @@ pub(super) fn waves() -> Vec<Wave> {
         bake_secs: BAKE_SECS,
         failure_budget: None,
         at_once: None,
+        hooks: Hooks::default(),
     };
     vec![wave("canary", Some(500)), wave("early", Some(2_500)), wave("rest", None)]
 }

@@ -2,7 +2,6 @@
 
 use super::text::{and, quoted, seconds};
 use super::{Amount, Policy, RebootMode, Selector, Wave, Window};
-use crate::catalog;
 use crate::cron::Cron;
 
 /// What a policy does, sentence by sentence, in the order in which a finding meets it.
@@ -20,7 +19,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
 }
 
 fn purpose(policy: &Policy) -> String {
-    let what = catalog::entry(&policy.remediation).map_or("runs its remediation", |entry| entry.title.as_str());
+    let what = policy.entry().title.as_str();
     let about = policy.description.trim_end_matches('.');
     let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
     let environment = match policy.environment {
