@@ -190,7 +190,11 @@ impl CatalogEntry {
     pub fn is_rule(&self, deployed: &str) -> bool {
         let folded = |name: &str| name.to_ascii_lowercase().replace('_', "-");
         let deployed = folded(deployed);
-        self.config_rules.iter().any(|rule| deployed.contains(&folded(rule)))
+        self.config_rules.iter().map(|rule| folded(rule)).any(|rule| {
+            // Security Hub drops the end of the name.
+            let hub_form = rule.strip_suffix("-status-check").unwrap_or(&rule);
+            deployed.contains(&rule) || deployed.strip_prefix("securityhub-").is_some_and(|rest| rest.starts_with(hub_form))
+        })
     }
 
     /// An entry that answers nothing and runs nothing.

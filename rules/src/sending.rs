@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use tidegate_events::entry::{Count, Outcome, RunStep, Standing};
 use tidegate_events::host::Platform;
-use tidegate_events::id::{BatchId, CellId, InstanceId, SnapshotId};
+use tidegate_events::id::{BatchId, CellId, Digest, InstanceId, SnapshotId};
 use tidegate_events::{Entry, Hold};
 
 use crate::catalog::{Fill, Job, JobFault, Proof, Runner};
@@ -97,6 +97,9 @@ pub struct SendOrder {
     pub execution_timeout_secs: u32,
     /// Signing time.
     pub at: Timestamp,
+    /// The idempotency token of an execution: the same for every send of one batch to the same instances, so that whatever
+    /// happened to the first of them, there is one execution.
+    pub token: String,
 }
 
 /// Writes the intent to send a ready batch, or puts it off. `None`: nothing is to be sent (not ready, or held).
@@ -159,10 +162,24 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
         job,
         instances: batch.instances(),
         marker: batch.marker(step, generation),
+        token: token(&batch, step),
         timeout_secs: u32::try_from(timeout_secs).unwrap_or(u32::MAX),
         execution_timeout_secs,
         at: now,
     }))
+}
+
+/// The idempotency token of an execution: a UUID, as the API asks for. Generations are no part of it: what was sent before and
+/// may have been accepted is what a later send must not repeat.
+pub fn token(batch: &Batch, step: RunStep) -> String {
+    let head = ["token".to_owned(), batch.id.to_string(), step.to_string()];
+    let instances = batch.instances();
+    Digest::of_parts(head.iter().map(String::as_bytes).chain(instances.iter().map(|instance| instance.as_str().as_bytes()))).as_snapshot().to_string()
+}
+
+/// When an execution that was sent at this time is given up on.
+pub fn expires_at(policy: &Policy, at: Timestamp) -> Timestamp {
+    later(at, DELIVERY_SECS + i64::from(policy.execution_timeout_secs))
 }
 
 /// A scan goes under the clearance of the wave that it proves: what the journal keeps of it.
