@@ -88,7 +88,7 @@ impl Settings {
 /// # Errors
 /// When settings, store, policy or address can't be used, or the store fails while it runs.
 pub async fn run(args: &ServeArgs) -> Result<u8, Failure> {
-    let policy = policy::read(args.policy.as_deref())?;
+    let policy = policy::read_with(args.policy.as_deref(), args.catalog.as_deref())?;
     let hub = Hub::load(None, tidegate_aws::trust::Trust::System).await;
     let settings = Settings::read(&|name| std::env::var(name).ok(), hub.region().is_some()).map_err(|error| Failure::Usage(error.to_string()))?;
     let store = EmbeddedStore::Sqlite(SqliteStore::open(&args.store)?);
