@@ -257,6 +257,11 @@ pub fn for_finding(resource_type: &str, rule: Option<&str>) -> Option<&'static C
     entries().iter().find(|entry| entry.answers(resource_type, rule))
 }
 
+/// The entry that rolls out patches: what an adapter asks about where no policy says otherwise.
+pub fn patch() -> CatalogEntry {
+    entry("patch").cloned().unwrap_or_else(CatalogEntry::nothing)
+}
+
 /// The names of all entries that come with Tidegate.
 pub fn names() -> Vec<&'static str> {
     entries().iter().map(|entry| entry.name.as_str()).collect()

@@ -84,6 +84,7 @@ impl Site {
             topic: settings.topic.clone(),
             // Tags decide about waves and exemptions, of older pinned policies too: they are always read.
             tags_wanted: true,
+            entry: std::sync::Arc::new(settings.policy.entry().clone()),
             hub_account: self.account.get().copied(),
             ..CloudSettings::default()
         }
