@@ -63,6 +63,8 @@ pub enum Action {
     },
     /// Read the patch states of a batch's members.
     ReadPatchStates(BatchId),
+    /// Read Config's verdicts on a batch's members.
+    ReadVerdicts(BatchId),
     /// Cancel what was not delivered yet.
     Cancel {
         /// The batch.

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fact::InvocationStatus;
+
 /// The status of an execution, as far as a decision could differ by it. Source: SSM API model, `AutomationExecutionStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,6 +26,18 @@ pub enum AutomationStatus {
 }
 
 impl AutomationStatus {
+    /// The same as the end of a command on an instance.
+    pub fn as_invocation(self) -> InvocationStatus {
+        match self {
+            Self::Waiting => InvocationStatus::Pending,
+            Self::InProgress => InvocationStatus::InProgress,
+            Self::Success => InvocationStatus::Success,
+            Self::Failed => InvocationStatus::Failed,
+            Self::TimedOut => InvocationStatus::ExecutionTimedOut,
+            Self::Cancelled => InvocationStatus::Cancelled,
+        }
+    }
+
     /// Whether it will not change any more.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Waiting | Self::InProgress)

@@ -20,6 +20,16 @@ pub enum Event {
         /// The fact.
         fact: Fact,
     },
+    /// As [`Event::Finding`], of a Config rule that judges something else than patches: whether anything answers it depends on
+    /// the resource type and the rule.
+    FindingOf {
+        /// The resource type that the rule judged.
+        resource_type: String,
+        /// The target.
+        target: TargetKey,
+        /// The fact.
+        fact: Fact,
+    },
     /// A command as a whole changed. Carries no details: it only makes us look.
     CommandChanged {
         /// The account that runs it.
@@ -279,6 +289,13 @@ pub enum Answer {
         batch: BatchId,
         /// What was found; instances without a state are absent.
         seen: Result<Vec<PatchState>, SpokeFault>,
+    },
+    /// Config's verdicts on a batch's members were read; what they say came in before, as findings.
+    Verdicts {
+        /// The batch.
+        batch: BatchId,
+        /// Whether they could be read.
+        read: Result<(), SpokeFault>,
     },
     /// Config was asked to evaluate a cell's rules again.
     Reevaluated {

@@ -169,6 +169,12 @@ text_id!(
     ExecutionId, "an automation execution's id", "a UUID of 36 characters", "^[0-9a-f-]{36}$",
     |text| text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 );
+impl ExecutionId {
+    /// As the id that a batch keeps of what it started: commands and executions have ids of one form.
+    pub fn as_command(&self) -> CommandId {
+        CommandId(Arc::clone(&self.0))
+    }
+}
 text_id!(
     /// A snapshot id that pins a set of approved patches in one account and Region: a UUID.
     SnapshotId, "a snapshot id", "a UUID of 36 characters", "^[0-9a-fA-F-]{36}$",

@@ -419,14 +419,20 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 target_mut(book, &id.target(&instance))?.standing = Standing::Verifying { batch: id.clone() };
             }
         }
-        Entry::ProofDue { batch, at, reads } => {
-            let batch = batch_mut(book, batch)?;
-            let scan_at = match &batch.phase {
-                BatchPhase::Sent { at, .. } => *at,
-                BatchPhase::Proving { scan_at, .. } => *scan_at,
-                _ => *at,
+        Entry::ProofDue { batch: id, at, reads } => {
+            let batch = batch_mut(book, id)?;
+            let (scan_at, unscanned) = match &batch.phase {
+                BatchPhase::Sent { at, step, .. } => (*at, *step != RunStep::Scan),
+                BatchPhase::Proving { scan_at, .. } => (*scan_at, false),
+                _ => (*at, false),
             };
             batch.phase = BatchPhase::Proving { scan_at, at: *at, reads: *reads };
+            if unscanned {
+                // No scan comes between: the run's own end begins the proof.
+                for instance in batch.instances() {
+                    target_mut(book, &id.target(&instance))?.standing = Standing::Verifying { batch: id.clone() };
+                }
+            }
         }
         Entry::Released { batch, outcomes } => release(book, batch, outcomes)?,
         Entry::Stranded { batch, members, again_at, tries } => strand(book, batch, members, *again_at, *tries)?,

@@ -12,6 +12,7 @@ use tidegate_events::{Action, Entry, Hold};
 
 use crate::bulk::scan;
 use crate::campaign::notice;
+use crate::catalog::{Proof, Runner};
 use crate::decide;
 use crate::desk::{Desk, Missing, later};
 use crate::key::Key;
@@ -52,7 +53,10 @@ pub fn advance(desk: &mut Desk<'_>, id: &BatchId) -> Result<(), Missing> {
             desk.ask(Action::Search(id.clone()));
         }
         BatchPhase::Sent { command, look_at, .. } if *look_at <= now => desk.ask(Action::ReadInvocations { batch: id.clone(), command: command.clone() }),
-        BatchPhase::Proving { at, .. } if *at <= now => desk.ask(Action::ReadPatchStates(id.clone())),
+        BatchPhase::Proving { at, .. } if *at <= now => match policy_of(desk, &batch)?.entry().proof {
+            Proof::PatchState => desk.ask(Action::ReadPatchStates(id.clone())),
+            Proof::ConfigVerdict => desk.ask(Action::ReadVerdicts(id.clone())),
+        },
         BatchPhase::Stranded { .. } => {
             desk.need(&batch.present().map(|member| Key::target(&id.target(&member.member.instance))).collect::<Vec<_>>())?;
             desk.record(Entry::ScanDue { batch: id.clone(), at: now })?;
@@ -284,6 +288,10 @@ pub fn on_invocations(desk: &mut Desk<'_>, id: &BatchId, command: &CommandId, se
     }
     let Some(batch) = desk.batch(id)?.cloned() else { return Ok(decide::Outcome::Accepted) };
     let waiting = batch.present().filter(open).count();
+    if waiting > 0 && expired && policy_of(desk, &batch)?.entry().runner == Runner::Automation {
+        // SSM ends a command by itself when its time is over; an execution goes on until somebody stops it.
+        desk.ask(Action::Cancel { batch: id.clone(), command: command.clone() });
+    }
     if waiting == 0 || expired {
         match step {
             RunStep::Scan => scanned(desk, &batch)?,
@@ -307,6 +315,9 @@ fn ran(desk: &mut Desk<'_>, batch: &Batch) -> Result<(), Missing> {
     if !all {
         let keys: Vec<Key> = batch.present().map(|member| Key::target(&batch.id.target(&member.member.instance))).collect();
         desk.need(&keys)?;
+        if policy.entry().proof == Proof::ConfigVerdict {
+            return crate::verdicts::wait(desk, &batch.id, 0);
+        }
         let at = desk.after(SCAN_AFTER_SECS);
         desk.record(Entry::ScanDue { batch: batch.id.clone(), at })?;
     }
@@ -410,7 +421,7 @@ pub fn on_patch_states(desk: &mut Desk<'_>, id: &BatchId, seen: &Result<Vec<Patc
     Ok(decide::Outcome::Accepted)
 }
 
-fn counted(member: &BatchMember, count: Count) -> Count {
+pub(crate) fn counted(member: &BatchMember, count: Count) -> Count {
     if member.stranded { Count::Counted } else { count }
 }
 
@@ -456,7 +467,7 @@ fn quarantine(policy: &Policy, why: &str) -> Standing {
     Standing::Quarantined { owner: policy.retry.owner.clone(), why: why.to_owned() }
 }
 
-fn fail(desk: &Desk<'_>, policy: &Policy, batch: &Batch, member: &BatchMember, verdict: Verdict, why: &str) -> Result<Outcome, Missing> {
+pub(crate) fn fail(desk: &Desk<'_>, policy: &Policy, batch: &Batch, member: &BatchMember, verdict: Verdict, why: &str) -> Result<Outcome, Missing> {
     let instance = member.member.instance.clone();
     let attempts = desk.target(&batch.id.target(&instance))?.map_or(0, |target| target.attempts);
     let to = retry::after_failure(&policy.retry, attempts, desk.now(), why);
@@ -469,7 +480,7 @@ fn fail_all(desk: &Desk<'_>, policy: &Policy, batch: &Batch, instances: &[Instan
     batch.present().filter(|member| instances.contains(&member.member.instance)).map(|member| fail(desk, policy, batch, member, verdict, why)).collect()
 }
 
-fn policy_of<'a>(desk: &Desk<'a>, batch: &Batch) -> Result<&'a Policy, Missing> {
+pub(crate) fn policy_of<'a>(desk: &Desk<'a>, batch: &Batch) -> Result<&'a Policy, Missing> {
     let campaign =
         desk.campaign(&batch.id.cell.wave.campaign)?.ok_or_else(|| Missing::Corrupt(format!("the campaign of batch `{}` is not there", batch.id)))?;
     let digest = campaign.policy;

@@ -353,7 +353,7 @@ fn seal(desk: &mut Desk<'_>, campaign: &Campaign, id: &WaveId) -> Result<(), Mis
     };
     let strength = campaign.pin.as_ref().map_or(PinStrength::None, |pin| pin::strength(pin, start, false));
     desk.record(Entry::WaveSealed { wave: id.clone(), pin: strength, kept })?;
-    if kept > 0 && strength == PinStrength::None {
+    if kept > 0 && strength == PinStrength::None && policy.entry().pins_patches() {
         renew(desk, campaign, id)?;
     }
     if kept > 0 && (policy.approval.per_wave || approval::is_renewed(campaign)) {
@@ -418,7 +418,7 @@ fn try_open(desk: &mut Desk<'_>, campaign: &Campaign, id: &WaveId) -> Result<boo
         desk.record(Entry::WaveProven { wave: id.clone() })?;
         return next_wave(desk, campaign, id);
     }
-    if campaign.pin.as_ref().is_none_or(|pin| pin::is_dead(pin, desk.now())) {
+    if pin::is_over(desk.effective(&campaign.policy)?, campaign.pin.as_ref(), desk.now()) {
         renew(desk, campaign, id)?;
     }
     match gate::clear_wave(desk, id)? {
@@ -458,7 +458,7 @@ fn watch(desk: &mut Desk<'_>, policy: &Policy, campaign: &Campaign, id: &WaveId)
         held(desk, campaign, id, vec![Hold::LaneHalted { why }])?;
     }
     bulk::stop::pass_errors(desk, campaign, id, tally)?;
-    if campaign.pin.as_ref().is_none_or(|pin| pin::is_dead(pin, desk.now())) && tally.done < u64::from(wave.cells) {
+    if pin::is_over(policy, campaign.pin.as_ref(), desk.now()) && tally.done < u64::from(wave.cells) {
         // The wave took longer than its patch set lives: whoever has not started waits for the new one at the gates.
         renew(desk, campaign, id)?;
         return Ok(true);

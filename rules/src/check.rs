@@ -14,6 +14,7 @@ use tidegate_events::journal::Line;
 use tidegate_events::run::Operation;
 
 use crate::apply::{Fold, apply};
+use crate::catalog::Proof;
 use crate::freeze;
 use crate::key::Key;
 use crate::policy::Policy;
@@ -252,6 +253,12 @@ impl Checker {
             (Some(fact), Some((_, Some(ended_at)))) => fact.ordering >= ended_at,
             _ => false,
         };
+        // Where Config is the only witness there is no scan.
+        let by_config = batch
+            .and_then(|batch| self.campaign(&batch.id.cell.wave))
+            .and_then(|campaign| self.policies.get(&campaign.policy))
+            .is_some_and(|policy| policy.entry().proof == Proof::ConfigVerdict);
+        let scanned = scanned || by_config;
         self.expect(config && ran && scanned && after, 8, || {
             format!("{key} was remediated without three proofs (config {config}, ran {ran}, scanned {scanned}, in order {after})")
         });

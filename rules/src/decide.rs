@@ -4,8 +4,9 @@ use tidegate_events::action::Nudge;
 use tidegate_events::event::{Answer, Event};
 use tidegate_events::fact::InvocationStatus;
 
+use crate::catalog::PATCH_COMPLIANCE;
 use crate::desk::{Desk, Missing};
-use crate::{approval, batch, bulk, campaign, cell, deadline, lane, schedule, target};
+use crate::{approval, batch, bulk, campaign, cell, deadline, lane, schedule, target, verdicts};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,8 @@ impl Outcome {
 /// When something that the decision needs is not on the desk: load it, and decide again from the start.
 pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
     match event {
-        Event::Finding { target, fact } => target::on_fact(desk, target, fact),
+        Event::Finding { target, fact } => target::on_finding(desk, PATCH_COMPLIANCE, target, fact),
+        Event::FindingOf { resource_type, target, fact } => target::on_finding(desk, resource_type, target, fact),
         Event::InstanceChanged { target, state, .. } => target::on_instance_state(desk, target, *state),
         Event::CommandChanged { account, region, command, status } => match desk.batch_of(*account, region, command)? {
             Some(id) => batch::on_status(desk, &id, command, *status),
@@ -82,10 +84,11 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
             Some(id) => batch::on_status(desk, &id, command, *status),
             None => Ok(Outcome::ignored("an invocation of a command that Tidegate did not send")),
         },
-        // No catalog entry runs Automation yet, so no execution can be ours.
-        Event::AutomationChanged { execution, status, .. } => {
-            Ok(Outcome::ignored(format!("automation execution {execution} is {status}: Tidegate started none")))
-        }
+        // One look per batch follows the end of the whole execution, never those of its single targets.
+        Event::AutomationChanged { account, region, execution, status } => match desk.batch_of(*account, region, &execution.as_command())? {
+            Some(id) => batch::on_status(desk, &id, &execution.as_command(), status.as_invocation()),
+            None => Ok(Outcome::ignored("an automation execution that Tidegate did not start")),
+        },
         Event::CalendarChanged { calendar, open, at } => lane::on_calendar(desk, calendar, *open, *at),
         Event::Cord { pulled, by } => lane::on_cord(desk, *pulled, by),
         Event::Approval(approval) => approval::take(desk, approval),
@@ -129,6 +132,7 @@ fn answered(desk: &mut Desk<'_>, answer: &Answer) -> Result<Outcome, Missing> {
         Answer::Searched { batch, generation, found } => batch::on_searched(desk, batch, *generation, found),
         Answer::Invocations { batch, command, seen } => batch::on_invocations(desk, batch, command, seen),
         Answer::PatchStates { batch, seen } => batch::on_patch_states(desk, batch, seen),
+        Answer::Verdicts { batch, read } => verdicts::on_read(desk, batch, read),
         Answer::Reevaluated { cell, outcome } => cell::on_reevaluated(desk, cell, outcome),
         Answer::ComplianceRead { cell, asked, seen } => cell::on_compliance_read(desk, cell, asked, seen),
         Answer::LookedAt { target, found } => target::on_looked_at(desk, target, found),

@@ -205,6 +205,7 @@ fn cutoff(look: &Look<'_>) -> Option<Timestamp> {
 
 fn patch_set(look: &Look<'_>) -> Answer {
     match &look.campaign.pin {
+        _ if !look.policy.entry().pins_patches() => Answer::Pass,
         Some(pin) if pin::is_dead(pin, look.now) => Answer::Hold(Hold::PatchSetExpired),
         Some(_) => Answer::Pass,
         None => Answer::Hold(Hold::Doubt { what: "no patch set is pinned".into() }),

@@ -34,6 +34,7 @@ pub mod sending;
 pub mod state;
 pub mod target;
 pub mod verdict;
+pub mod verdicts;
 pub mod wave;
 pub mod window;
 

@@ -131,7 +131,7 @@ impl Frame<'_> {
                 let due = members.iter().filter_map(|member| self.due.get(&member.target)).min().copied();
                 let members: Vec<CellMember> = members.iter().map(|member| self.member(member)).collect();
                 let limits = self.limits(&id, name, in_wave, &members);
-                let digest = self.digest(&id, &members, &limits);
+                let digest = self.digest(&id, name, &members, &limits);
                 cells.push(CellPlan { id, members, limits, rules: rules.clone(), digest, due });
             }
         }
@@ -160,10 +160,18 @@ impl Frame<'_> {
         bases.into_iter().filter_map(|(scope, base)| limit_of(self.policy, name, &scope, base).map(|limit| Limit { scope, limit, base })).collect()
     }
 
-    /// Covers targets, document, parameters, limits as counts, patch set and policy.
-    fn digest(&self, id: &CellId, members: &[CellMember], limits: &[Limit]) -> Digest {
-        let words = (id, members, limits, &self.policy.remediation, crate::sending::parameters_of(self.policy, self.snapshot), self.pinned);
-        Digest::of(&serde_json::to_vec(&words).unwrap_or_default())
+    /// Covers targets, document, parameters, limits as counts, patch set and policy (and with it hooks, and a catalog entry of
+    /// the user's own).
+    fn digest(&self, id: &CellId, wave: &str, members: &[CellMember], limits: &[Limit]) -> Digest {
+        let platforms: BTreeSet<_> = members.iter().map(|member| member.platform).collect();
+        let jobs: Vec<_> = platforms.iter().map(|platform| (platform, crate::sending::jobs_of(self.policy, wave, *platform, self.snapshot).ok())).collect();
+        let first = jobs.iter().find_map(|(_, jobs)| jobs.as_ref()?.first()).map(|(_, job)| job);
+        let parameters = first.map(|job| job.parameters.clone()).unwrap_or_default();
+        let words = (id, members, limits, &self.policy.remediation, parameters, self.pinned);
+        // The plain entry for patches runs the same document everywhere: its name says all that the rest would.
+        let plain = self.policy.custom_entry.is_none() && self.policy.remediation == "patch" && self.policy.wish_for(wave) == crate::catalog::Wish::default();
+        let bytes = if plain { serde_json::to_vec(&words) } else { serde_json::to_vec(&(words, jobs)) };
+        Digest::of(&bytes.unwrap_or_default())
     }
 }
 

@@ -14,19 +14,21 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, Digest, InstanceId, LaneId, PersonId, Region};
 
+use crate::catalog::{self, CatalogEntry, Hooks, Wish};
 use crate::deadline::Sla;
 use crate::schedule::Schedule;
 use crate::window::{self, Opening, WindowError};
 
 pub use explain::explain;
 pub use lint::{Lint, lint, lint_at};
-pub use parse::parse;
+pub use parse::{parse, parse_with};
 pub use read::{PolicyError, PolicyErrors};
 
 /// The policies that come with Tidegate, by name.
@@ -196,6 +198,12 @@ pub struct Policy {
     /// [`policy_for`](crate::bulk::policy_for), and the waves are that run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bulk_run: Option<Digest>,
+    /// Documents that run around the install.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
+    /// The catalog entry that it rolls out, where that is one of the user's own: pinned and digested with the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_entry: Option<Box<CatalogEntry>>,
 }
 
 impl Policy {
@@ -215,6 +223,22 @@ impl Policy {
     /// When the two names do not make a lane's name, which parsing has excluded.
     pub fn lane(&self) -> Result<LaneId, tidegate_events::id::IdError> {
         format!("{}-{}", self.remediation, self.name).parse()
+    }
+
+    /// The catalog entry that it rolls out.
+    pub fn entry(&self) -> &CatalogEntry {
+        static NOTHING: LazyLock<CatalogEntry> = LazyLock::new(CatalogEntry::nothing);
+        match &self.custom_entry {
+            Some(own) => own,
+            // A pinned policy may name an entry that a later version does not come with: then nothing runs.
+            None => catalog::entry(&self.remediation).unwrap_or(&NOTHING),
+        }
+    }
+
+    /// What it wants otherwise than its catalog entry says, in a wave of this name.
+    pub fn wish_for(&self, wave: &str) -> Wish {
+        let own = self.waves.iter().find(|known| known.name == wave).map(|wave| wave.hooks.or(&self.hooks));
+        Wish { hooks: own.unwrap_or_else(|| self.hooks.clone()), document: None }
     }
 
     /// Live approvals that a campaign needs: four eyes means at least two people.
@@ -259,6 +283,9 @@ pub struct Wave {
     pub failure_budget: Option<Amount>,
     /// At most so many of its targets at once.
     pub at_once: Option<Amount>,
+    /// Hooks of its own; the policy's where one is not named.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
 }
 
 /// Who is meant. Every key that is given must match; within a key, any value.

@@ -1,13 +1,13 @@
 //! Sending without an idempotency token: the intent is written first, only the winner of that write sends, once, and what
 //! is sent is fixed here, by pure code.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use tidegate_events::entry::{Count, Outcome, RunStep, Standing};
-use tidegate_events::id::{BatchId, InstanceId, SnapshotId};
+use tidegate_events::host::Platform;
+use tidegate_events::id::{BatchId, CellId, Digest, InstanceId, SnapshotId};
 use tidegate_events::{Entry, Hold};
 
+use crate::catalog::{Fill, Job, JobFault, Proof, Runner};
 use crate::desk::{Desk, Missing, later, secs_between};
 use crate::gate::{self, Clearance, TIMEOUT_MIN_SECS};
 use crate::policy::{Policy, RebootMode};
@@ -23,9 +23,31 @@ const SCAN_EXECUTION_SECS: u32 = 1800;
 /// How often a scan that the stop cord holds looks whether it still does, in seconds.
 const CORD_AGAIN_SECS: i64 = 3600;
 
-/// The parameters that every command of a campaign shares; part of what is approved.
-pub fn parameters_of(policy: &Policy, snapshot: &SnapshotId) -> BTreeMap<String, Vec<String>> {
-    parameters(RunStep::Install, reboot_option(policy), snapshot)
+/// What a batch's command or execution runs for a step.
+///
+/// # Errors
+/// When the policy's entry is not known, or says nothing to run: nothing is sent then.
+pub fn job_of(policy: &Policy, wave: &str, batch: &Batch, step: RunStep) -> Result<Job, JobFault> {
+    let CellId { account, region, .. } = &batch.id.cell;
+    let fill = Fill { reboot_option: &batch.reboot_option, snapshot: &batch.snapshot, place: Some((*account, region)) };
+    policy.entry().job(step, batch.platform, &policy.wish_for(wave), &fill)
+}
+
+/// What runs in a wave on a platform, step by step, account and Region left open, reboots left out where none is a step of its own: what people are shown, and
+/// what they approve.
+///
+/// # Errors
+/// As for [`job_of`].
+pub fn jobs_of(policy: &Policy, wave: &str, platform: Platform, snapshot: &SnapshotId) -> Result<Vec<(RunStep, Job)>, JobFault> {
+    let fill = Fill { reboot_option: reboot_option(policy), snapshot, place: None };
+    let (entry, wish) = (policy.entry(), policy.wish_for(wave));
+    let steps: &[RunStep] = match (entry.runner, entry.proof) {
+        (Runner::Report, _) => &[],
+        (_, Proof::ConfigVerdict) => &[RunStep::Install],
+        (_, Proof::PatchState) if policy.reboot == RebootMode::Separate => &[RunStep::Install, RunStep::Reboot, RunStep::Scan],
+        (_, Proof::PatchState) => &[RunStep::Install, RunStep::Scan],
+    };
+    steps.iter().map(|step| Ok((*step, entry.job(*step, platform, &wish, &fill)?))).collect()
 }
 
 /// The `RebootOption` of installs under a policy.
@@ -34,22 +56,6 @@ pub fn reboot_option(policy: &Policy) -> &'static str {
         RebootMode::InCommand => "RebootIfNeeded",
         RebootMode::Separate | RebootMode::Never => "NoReboot",
     }
-}
-
-/// The parameters of `AWS-RunPatchBaseline` for one step. The reboot step is an Install that may reboot under the same
-/// snapshot: the set that it approves is installed already, so that only the pending reboot is left to do; and no other
-/// document needs to be allowed in the spoke.
-pub fn parameters(step: RunStep, reboot_option: &str, snapshot: &SnapshotId) -> BTreeMap<String, Vec<String>> {
-    let operation = if step == RunStep::Scan { "Scan" } else { "Install" };
-    let reboot = match step {
-        RunStep::Install => reboot_option,
-        RunStep::Reboot => "RebootIfNeeded",
-        RunStep::Scan => "NoReboot",
-    };
-    [("Operation", operation), ("RebootOption", reboot), ("SnapshotId", snapshot.as_str())]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), vec![value.to_owned()]))
-        .collect()
 }
 
 /// Proof that a batch holds the leases of its targets for one send. Only [`start`] makes one.
@@ -79,10 +85,8 @@ pub struct SendOrder {
     pub clearance: Option<Clearance>,
     /// What runs.
     pub step: RunStep,
-    /// The document.
-    pub document: String,
-    /// Its parameters.
-    pub parameters: BTreeMap<String, Vec<String>>,
+    /// Document and parameters, and what runs them.
+    pub job: Job,
     /// The instances.
     pub instances: Vec<InstanceId>,
     /// What a search finds it by.
@@ -93,6 +97,9 @@ pub struct SendOrder {
     pub execution_timeout_secs: u32,
     /// Signing time.
     pub at: Timestamp,
+    /// The idempotency token of an execution: the same for every send of one batch to the same instances, so that whatever
+    /// happened to the first of them, there is one execution.
+    pub token: String,
 }
 
 /// Whether a step is the scan that proves what the batch has installed; a batch that only scans goes through every gate.
@@ -112,8 +119,14 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
     }
     let Some(campaign) = desk.campaign(&id.cell.wave.campaign)?.cloned() else { return Ok(None) };
     let policy = desk.effective(&campaign.policy)?;
-    let Some(entry) = crate::catalog::entry(&policy.remediation) else {
-        return Err(Missing::Corrupt(format!("catalog entry `{}` is not known", policy.remediation)));
+    let wave = campaign.wave(id.cell.wave.index).map(|wave| wave.name.as_str()).unwrap_or_default();
+    let job = match job_of(policy, wave, &batch, step) {
+        Ok(job) => job,
+        // INVARIANT (doubt is no): what can't be said can't be sent.
+        Err(fault) => {
+            give_up(desk, &batch, Hold::NeedsPerson { what: format!("{fault}: change the policy or the catalog entry") })?;
+            return Ok(None);
+        }
     };
     if campaign.bulk.as_ref().is_some_and(|bulk| bulk.dry_run) {
         // INVARIANT (dry means dry): a dry run has no batches; should it ever have one, nothing is sent.
@@ -155,14 +168,27 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
         lease: LeaseProof { batch: id.clone(), generation },
         clearance,
         step,
-        document: entry.document.clone(),
-        parameters: parameters(step, &batch.reboot_option, &batch.snapshot),
+        job,
         instances: batch.instances(),
         marker: batch.marker(step, generation),
+        token: token(&batch, step),
         timeout_secs: u32::try_from(timeout_secs).unwrap_or(u32::MAX),
         execution_timeout_secs,
         at: now,
     }))
+}
+
+/// The idempotency token of an execution: a UUID, as the API asks for. Generations are no part of it: what was sent before and
+/// may have been accepted is what a later send must not repeat.
+pub fn token(batch: &Batch, step: RunStep) -> String {
+    let head = ["token".to_owned(), batch.id.to_string(), step.to_string()];
+    let instances = batch.instances();
+    Digest::of_parts(head.iter().map(String::as_bytes).chain(instances.iter().map(|instance| instance.as_str().as_bytes()))).as_snapshot().to_string()
+}
+
+/// When an execution that was sent at this time is given up on.
+pub fn expires_at(policy: &Policy, at: Timestamp) -> Timestamp {
+    later(at, DELIVERY_SECS + i64::from(policy.execution_timeout_secs))
 }
 
 /// A scan goes under the clearance of the wave that it proves: what the journal keeps of it.

@@ -11,6 +11,7 @@ use tidegate_events::host::{Host, Ping, SpokeFault};
 use tidegate_events::id::TargetKey;
 use tidegate_events::{Action, Entry};
 
+use crate::catalog::{self, Runner};
 use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
 use crate::state::Target;
@@ -20,6 +21,22 @@ use crate::{campaign, deadline, exemption, retry};
 const LOOK_AGAIN_SECS: i64 = 3600;
 /// After so many fruitless looks a target is left to events and to people.
 pub const LOOKS_MAX: u32 = 8;
+
+/// A Config rule, or another source, said something about a resource of this type: taken where the policy's catalog entry answers
+/// it. What another entry answers is another lane's, and must not change what this one knows of the target.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn on_finding(desk: &mut Desk<'_>, resource_type: &str, key: &TargetKey, fact: &Fact) -> Result<Outcome, Missing> {
+    let entry = desk.policy().entry();
+    if entry.answers(resource_type, rule_of(fact).as_deref()) {
+        return on_fact(desk, key, fact);
+    }
+    Ok(Outcome::ignored(match catalog::for_finding(resource_type, rule_of(fact).as_deref()) {
+        Some(other) => format!("catalog entry `{}` answers it, and the policy rolls out `{}`", other.name, entry.name),
+        None => format!("{} judges resources of type `{resource_type}`, which catalog entry `{}` does not answer", fact.source, entry.name),
+    }))
+}
 
 /// A compliance fact came in: judged first by itself (known? older?), then by where the target stands.
 ///
@@ -145,8 +162,14 @@ fn rule_of(fact: &Fact) -> Option<String> {
 
 /// A finding is opened: exempted by what is known so far, or put on the roster of the collecting campaign.
 fn open(desk: &mut Desk<'_>, key: &TargetKey, rule: Option<String>) -> Result<(), Missing> {
-    match exemption::of(&desk.policy().exemptions, key, None, &[], desk.now()) {
+    let policy = desk.policy();
+    match exemption::of(&policy.exemptions, key, None, &[], desk.now()) {
         Some(exempt) => moved(desk, key, exempt, None, "an exemption covers it"),
+        None if policy.entry().runner == Runner::Report => {
+            let why = format!("nothing mends it by itself: catalog entry `{}` {}", policy.entry().name, policy.entry().title);
+            let to = Standing::Quarantined { owner: policy.retry.owner.clone(), why };
+            moved(desk, key, to, None, "its catalog entry reports it")
+        }
         None => campaign::enroll(desk, key, rule),
     }
 }

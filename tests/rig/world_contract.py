@@ -479,6 +479,56 @@ def faults(spoke, ids, endpoint):
     control(endpoint, "/_world/fault", method="DELETE")
 
 
+def automation(spoke, ids, tempo):
+    """An execution over two instances: its token, its children, its end."""
+    token = "11111111-2222-4333-8444-555555555555"
+    start = {
+        "DocumentName": "AWSSupport-ConfigureEC2Metadata",
+        "Parameters": {"EnforceIMDSv2": ["required"]},
+        "ClientToken": token,
+        "TargetParameterName": "InstanceId",
+        "Targets": [{"Key": "ParameterValues", "Values": ids[:2]}],
+        "MaxConcurrency": "2",
+        "MaxErrors": "100%",
+    }
+    execution = spoke.call("ssm", "start_automation_execution", **start)["AutomationExecutionId"]
+    check(spoke.call("ssm", "start_automation_execution", **start)["AutomationExecutionId"] == execution, "the same token is the same execution")
+    other = {**start, "Targets": [{"Key": "ParameterValues", "Values": ids[:1]}]}
+    spoke.refused("IdempotentParameterMismatch", "ssm", "start_automation_execution", **other)
+    fresh = {**start, "ClientToken": "11111111-2222-4333-8444-666666666666"}
+    spoke.refused("AutomationDefinitionNotFoundException", "ssm", "start_automation_execution", **{**fresh, "DocumentName": "No-SuchRunbook"})
+    spoke.refused("InvalidTarget", "ssm", "start_automation_execution", **{**fresh, "Targets": [{"Key": "ParameterValues", "Values": []}]})
+    wrong = {**fresh, "Parameters": {"InstanceId": ids[:1]}}
+    spoke.refused("InvalidAutomationExecutionParametersException", "ssm", "start_automation_execution", **wrong)
+
+    def ended():
+        whole = spoke.call("ssm", "get_automation_execution", AutomationExecutionId=execution)["AutomationExecution"]
+        return whole if whole["AutomationExecutionStatus"] not in ("Pending", "InProgress") else None
+
+    whole = awaited("the execution ends", ended, 300 / tempo + 30)
+    if whole:
+        check(whole["AutomationExecutionStatus"] == "Success" and whole["ExecutionEndTime"] > whole["ExecutionStartTime"], f"{whole}")
+        check(whole["Targets"][0]["Values"] == ids[:2] and whole["Parameters"] == start["Parameters"], "targets and parameters")
+    below = [{"Key": "ParentExecutionId", "Values": [execution]}]
+    parts, _ = spoke.pages("ssm", "describe_automation_executions", "AutomationExecutionMetadataList", Filters=below, PaginationConfig={"PageSize": 1})
+    check(sorted(part["Target"] for part in parts) == sorted(ids[:2]), "a child for each target")
+    check(all(part["AutomationExecutionStatus"] == "Success" and part["ParentAutomationExecutionId"] == execution for part in parts), f"{parts}")
+    since = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    named = [{"Key": "DocumentNamePrefix", "Values": ["AWSSupport-Configure"]}, {"Key": "StartTimeAfter", "Values": [since]}]
+    listed, _ = spoke.pages("ssm", "describe_automation_executions", "AutomationExecutionMetadataList", Filters=named)
+    tops = [one for one in listed if "ParentAutomationExecutionId" not in one]
+    check([one["AutomationExecutionId"] for one in tops] == [execution] and len(listed) == 3, f"{len(listed)} lines")
+    spoke.refused("InvalidFilterKey", "ssm", "describe_automation_executions", Filters=[{"Key": "TagKey", "Values": ["a"]}])
+    spoke.refused("InvalidNextToken", "ssm", "describe_automation_executions", NextToken="1-forged")
+    nobody = "00000000-0000-4000-8000-000000000000"
+    spoke.refused("AutomationExecutionNotFoundException", "ssm", "get_automation_execution", AutomationExecutionId=nobody)
+    spoke.refused("InvalidAutomationStatusUpdateException", "ssm", "stop_automation_execution", AutomationExecutionId=execution, Type="Cancel")
+    running = spoke.call("ssm", "start_automation_execution", **fresh)["AutomationExecutionId"]
+    spoke.call("ssm", "stop_automation_execution", AutomationExecutionId=running, Type="Cancel")
+    whole = spoke.call("ssm", "get_automation_execution", AutomationExecutionId=running)["AutomationExecution"]
+    check(whole["AutomationExecutionStatus"] == "Cancelled", f"stopped: {whole['AutomationExecutionStatus']}")
+
+
 def signatures(spoke, endpoint):
     now = datetime.datetime.now(datetime.timezone.utc)
 
@@ -539,6 +589,7 @@ def main():
         lambda: cycle(hub, spoke, known["ids"], given.endpoint, given.tempo),
         lambda: cancelled(other, [one["InstanceId"] for one in other.call("ssm", "describe_instance_information")["InstanceInformationList"]]),
         lambda: faults(spoke, known["ids"], given.endpoint),
+        lambda: automation(spoke, known["ids"], given.tempo),
         lambda: signatures(spoke, given.endpoint),
     ]
     for step in steps:

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tidegate_engine::error::StoreError;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
+use tidegate_engine::ports::{AutomationRequest, Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_engine::store::{ActionId, Commit, Store};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
@@ -175,6 +175,18 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     }
     async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
         self.fuse.around("cancel", self.inner.cancel(spoke, command), unanswered).await
+    }
+    async fn start_automation(&self, request: &AutomationRequest) -> SendOutcome {
+        self.fuse.around("send", self.inner.start_automation(request), || SendOutcome::Ambiguous { why: "the line is cut".to_owned() }).await
+    }
+    async fn list_executions(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Result<Vec<CommandSeen>, SpokeFault> {
+        self.fuse.around("list_executions", self.inner.list_executions(spoke, document, after, before), unanswered).await
+    }
+    async fn execution(&self, spoke: &Spoke, execution: &CommandId) -> Result<Vec<Invocation>, SpokeFault> {
+        self.fuse.around("execution", self.inner.execution(spoke, execution), unanswered).await
+    }
+    async fn stop_automation(&self, spoke: &Spoke, execution: &CommandId) -> Result<(), SpokeFault> {
+        self.fuse.around("cancel", self.inner.stop_automation(spoke, execution), unanswered).await
     }
     async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {
         self.fuse.around("patch_states", self.inner.patch_states(spoke, instances), unanswered).await

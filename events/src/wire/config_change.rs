@@ -19,7 +19,8 @@ pub(super) fn compliance(envelope: &Envelope<'_>) -> Result<Event, Stop> {
     one_of(detail, "messageType", &["ComplianceChangeNotification"])?;
     envelope.agrees("awsAccountId", "awsRegion")?;
     let resource_type = detail.text("resourceType")?;
-    if resource_type != PATCH_COMPLIANCE {
+    // Other rules judge instances too: whether a catalog entry answers them is for the rules to say.
+    if resource_type != PATCH_COMPLIANCE && detail.instance("resourceId").is_err() {
         // An event whose two halves name different types is not one that we understand, even if neither were ours.
         if let Ok((.., qualifier)) = result(detail) {
             agrees(detail, &qualifier, "resourceType")?;
@@ -46,7 +47,12 @@ pub(super) fn compliance(envelope: &Envelope<'_>) -> Result<Event, Stop> {
         recorded: result.time("resultRecordedTime")?,
         source: FactSource::ConfigRule(detail.text("configRuleName")?.to_owned()),
     };
-    Ok(Event::Finding { target: envelope.target(detail.instance("resourceId")?)?, fact })
+    let target = envelope.target(detail.instance("resourceId")?)?;
+    if resource_type == PATCH_COMPLIANCE {
+        Ok(Event::Finding { target, fact })
+    } else {
+        Ok(Event::FindingOf { resource_type: resource_type.to_owned(), target, fact })
+    }
 }
 
 /// `Config Rules Re-evaluation Status`: an evaluation of whole rules started. There is no event for its end.

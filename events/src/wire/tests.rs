@@ -50,6 +50,7 @@ fn kind(parsed: &Parsed) -> &'static str {
     match parsed {
         Parsed::Event { event, .. } => match event {
             Event::Finding { .. } => "finding",
+            Event::FindingOf { .. } => "finding of another rule",
             Event::CommandChanged { .. } => "command",
             Event::InvocationChanged { .. } => "invocation",
             Event::AutomationChanged { .. } => "automation",

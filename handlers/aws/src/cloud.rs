@@ -2,6 +2,7 @@
 //! notices. Each part is a file below; this one ties them to the port.
 
 mod aggregate;
+mod automation;
 mod config;
 mod directory;
 mod fault;
@@ -18,12 +19,13 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
+use tidegate_engine::ports::{AutomationRequest, Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, PersonId, Region, TargetKey};
+use tidegate_rules::catalog::CatalogEntry;
 
 use crate::clients::Hub;
 use crate::secret::Secret;
@@ -53,6 +55,8 @@ pub struct CloudSettings {
     pub regions: Vec<Region>,
     /// How long directory and inventory are taken from memory, in seconds.
     pub directory_secs: u32,
+    /// The catalog entry whose findings and verdicts are asked for.
+    pub entry: Arc<CatalogEntry>,
     /// The hub's own account. Needed only where there is no organization, and asked of STS where it is not given.
     pub hub_account: Option<AccountId>,
 }
@@ -69,6 +73,7 @@ impl Default for CloudSettings {
             tags_wanted: false,
             regions: Vec::new(),
             directory_secs: 900,
+            entry: Arc::new(tidegate_rules::catalog::patch()),
             hub_account: None,
         }
     }
@@ -171,6 +176,22 @@ impl Cloud for AwsCloud {
 
     async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
         self.inner.in_spoke(spoke, |caller, clients| ssm::cancel(caller, clients, command)).await
+    }
+
+    async fn start_automation(&self, request: &AutomationRequest) -> SendOutcome {
+        automation::start(&self.inner, request).await
+    }
+
+    async fn list_executions(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Result<Vec<CommandSeen>, SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| automation::list(caller, clients, document, after, before)).await
+    }
+
+    async fn execution(&self, spoke: &Spoke, execution: &CommandId) -> Result<Vec<Invocation>, SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| automation::lines(caller, clients, execution)).await
+    }
+
+    async fn stop_automation(&self, spoke: &Spoke, execution: &CommandId) -> Result<(), SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| automation::stop(caller, clients, execution)).await
     }
 
     async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {

@@ -98,6 +98,9 @@ pub struct ReplayArgs {
     /// The policy; without it the default one.
     #[arg(long)]
     pub policy: Option<PathBuf>,
+    /// A folder of catalog entries (`*.toml`) that the policy may name, beside those that come with Tidegate.
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
     /// Remember in this file, and go on from it. The simulated organization is kept beside it, in `FILE.world`.
     #[arg(long)]
     pub store: Option<PathBuf>,
@@ -141,6 +144,9 @@ pub struct SimulateArgs {
     /// The policy; without it the default one.
     #[arg(long)]
     pub policy: Option<PathBuf>,
+    /// A folder of catalog entries (`*.toml`) that the policy may name, beside those that come with Tidegate.
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
     /// A named scenario instead of a generated organization: `list` prints the names.
     #[arg(long)]
     pub scenario: Option<String>,
@@ -213,6 +219,9 @@ pub struct ServeArgs {
     /// The policy; without it the default one.
     #[arg(long)]
     pub policy: Option<PathBuf>,
+    /// A folder of catalog entries (`*.toml`) that the policy may name, beside those that come with Tidegate.
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
     /// The organization; targets that events name are added to it.
     #[arg(long)]
     pub fleet: Option<PathBuf>,
@@ -372,6 +381,9 @@ pub struct PolicyFileArgs {
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
+    /// A folder of catalog entries (`*.toml`) that the policy may name, beside those that come with Tidegate.
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
 }
 
 /// `fleet`

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod approve;
+pub mod catalog;
 pub mod completions;
 #[cfg(feature = "aws")]
 pub mod console;

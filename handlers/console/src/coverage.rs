@@ -12,7 +12,7 @@ use tidegate_events::event::{Approval, Subject};
 use tidegate_events::id::{Digest, PersonId, WaveId};
 use tidegate_rules::policy::{self, Policy};
 use tidegate_rules::state::{Asked, Campaign, CampaignPhase, Cell};
-use tidegate_rules::{Key, State, catalog, sending};
+use tidegate_rules::{Key, State, sending};
 
 /// Cells that one page lists; the rest is on further pages.
 pub const CELLS_PER_PAGE: usize = 50;
@@ -129,7 +129,10 @@ pub async fn cover<S: Store, C: Cloud>(engine: &Engine<S, C>, subject: &Subject,
         Some(index) => cells(engine, &WaveId { campaign: campaign.id.clone(), index }, page.after.as_deref()).await?,
         None => (Vec::new(), None),
     };
-    let parameters = campaign.pin.as_ref().map(|pin| sending::parameters_of(&policy, &pin.snapshot)).unwrap_or_default();
+    let shown = waves.iter().find(|known| Some(known.index) == wave).map(|wave| wave.name.as_str()).unwrap_or_default();
+    // What most instances get; other platforms' documents and hooks are among the rules.
+    let job = campaign.pin.as_ref().and_then(|pin| sending::jobs_of(&policy, shown, Platform::Linux, &pin.snapshot).ok()?.into_iter().next());
+    let (document, parameters) = job.map(|(_, job)| (job.document, job.parameters)).unwrap_or_default();
     Ok(Some(Coverage {
         schema: "tidegate.asked/1",
         subject: subject.to_string(),
@@ -141,7 +144,7 @@ pub async fn cover<S: Store, C: Cloud>(engine: &Engine<S, C>, subject: &Subject,
         expires_secs: rule.expires_secs,
         words: campaign.words.iter().filter(|word| word.digest == asked.digest && word.subject == *subject).cloned().collect(),
         open: is_open(&campaign, &asked),
-        document: catalog::entry(&policy.remediation).map(|entry| entry.document.clone()).unwrap_or_default(),
+        document,
         parameters,
         policy_digest: campaign.policy,
         rules: policy::explain(&policy),

@@ -8,16 +8,19 @@ use tidegate_events::Action;
 use tidegate_events::action::Nudge;
 use tidegate_events::entry::RunStep;
 use tidegate_events::event::{Answer, Event, RosterMember};
-use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, InstanceId, Region, WaveId};
+use tidegate_events::fact::Fact;
+use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, InstanceId, Region, TargetKey, WaveId};
+use tidegate_rules::catalog::{Job, PATCH_COMPLIANCE, Runner};
 use tidegate_rules::desk::later;
 use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX, Counts};
-use tidegate_rules::state::{BatchPhase, Chunk, RosterEntry};
+use tidegate_rules::sending::SendOrder;
+use tidegate_rules::state::{Batch, BatchPhase, Chunk, RosterEntry};
 use tidegate_rules::{Key, State, sending};
 
 use crate::commit::read_state;
 use crate::error::EngineError;
 use crate::handle::Engine;
-use crate::ports::{Cloud, Inventory, SendRequest, Spoke};
+use crate::ports::{AutomationRequest, Cloud, CommandSeen, Inventory, SendRequest, Spoke};
 use crate::store::Store;
 
 /// Items read in one page.
@@ -40,12 +43,20 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             Action::Send { batch, step } => self.send(batch, *step, now).await,
             Action::Search(batch) => self.search(batch, now).await,
             Action::ReadInvocations { batch, command } => {
-                let seen = self.cloud().invocations(&spoke(&batch.cell), command).await;
+                let seen = match self.runner(batch, now).await? {
+                    Runner::Automation => self.cloud().execution(&spoke(&batch.cell), command).await,
+                    Runner::Command | Runner::Report => self.cloud().invocations(&spoke(&batch.cell), command).await,
+                };
                 self.answer(Event::Answer(Answer::Invocations { batch: batch.clone(), command: command.clone(), seen }), now).await
             }
+            Action::ReadVerdicts(batch) => self.read_verdicts(batch, now).await,
             Action::ReadPatchStates(batch) => self.read_patch_states(batch, now).await,
             Action::Cancel { batch, command } => {
-                if let Err(fault) = self.cloud().cancel(&spoke(&batch.cell), command).await {
+                let cancelled = match self.runner(batch, now).await? {
+                    Runner::Automation => self.cloud().stop_automation(&spoke(&batch.cell), command).await,
+                    Runner::Command | Runner::Report => self.cloud().cancel(&spoke(&batch.cell), command).await,
+                };
+                if let Err(fault) = cancelled {
                     tracing::warn!(%batch, %command, %fault, "a cancel was not taken");
                 }
                 Ok(Vec::new())
@@ -220,10 +231,16 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             actions.extend(self.answer(Event::Answer(Answer::Withheld { batch: batch.clone(), generation, hold }), now).await?);
             return Ok(actions);
         }
+        if let (Runner::Automation, Some(target_parameter)) = (order.job.runner, order.job.target_parameter.clone()) {
+            let outcome = self.cloud().start_automation(&start_of(batch, &order, target_parameter)).await;
+            tracing::debug!(%batch, %step, generation, ?outcome, "started");
+            actions.extend(self.answer(Event::Answer(Answer::Sent { batch: batch.clone(), generation, outcome }), now).await?);
+            return Ok(actions);
+        }
         let request = SendRequest {
             spoke: spoke(&batch.cell),
-            document: order.document.clone(),
-            parameters: order.parameters.clone(),
+            document: order.job.document.clone(),
+            parameters: order.job.parameters.clone(),
             max_concurrency: u32::try_from(order.instances.len()).unwrap_or(u32::MAX),
             instances: order.instances.clone(),
             marker: order.marker.clone(),
@@ -243,34 +260,84 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         let batch = self.look(now, |desk| desk.batch(id).map(|batch| batch.cloned())).await?;
         let Some(batch) = batch else { return Ok(Vec::new()) };
         let BatchPhase::Sending { step, at, .. } = batch.phase else { return Ok(Vec::new()) };
-        let document = self.document(&batch, now).await?;
-        let found = self.cloud().list_commands(&spoke(&id.cell), &document, later(at, -300), later(at, 900)).await.map(|seen| {
+        let (job, expires_at) = self.job(&batch, step, at, now).await?;
+        if job.runner == Runner::Automation {
+            let found = self.cloud().list_executions(&spoke(&id.cell), &job.document, later(at, -300), later(at, 900)).await.map(|seen| {
+                let mut ids = batch.instances();
+                ids.sort();
+                // Nobody else may run anything on these while their leases are ours: document, instances and time say enough.
+                let is_ours = |theirs: &CommandSeen| {
+                    let mut theirs = theirs.instances.clone();
+                    theirs.sort();
+                    theirs == ids
+                };
+                seen.into_iter().find(is_ours).map(|execution| (execution.command, expires_at))
+            });
+            return self.answer(Event::Answer(Answer::Searched { batch: id.clone(), generation: batch.generation, found }), now).await;
+        }
+        let found = self.cloud().list_commands(&spoke(&id.cell), &job.document, later(at, -300), later(at, 900)).await.map(|seen| {
             let marker = batch.marker(step, batch.generation);
-            let parameters = sending::parameters(step, &batch.reboot_option, &batch.snapshot);
             let mut ids = batch.instances();
             ids.sort();
             seen.into_iter()
                 .find(|command| {
                     let mut theirs = command.instances.clone();
                     theirs.sort();
-                    command.marker == marker && command.parameters == parameters && theirs == ids
+                    command.marker == marker && command.parameters == job.parameters && theirs == ids
                 })
                 .map(|command| (command.command, command.expires_at))
         });
         self.answer(Event::Answer(Answer::Searched { batch: id.clone(), generation: batch.generation, found }), now).await
     }
 
-    async fn document(&self, batch: &tidegate_rules::state::Batch, now: Timestamp) -> Result<String, EngineError> {
-        let campaign = batch.id.cell.wave.campaign.clone();
-        let remediation = self
+    /// What a step of a batch runs, as it was sent at `at`, and when an execution of it is given up on.
+    async fn job(&self, batch: &Batch, step: RunStep, at: Timestamp, now: Timestamp) -> Result<(Job, Timestamp), EngineError> {
+        let job = self
             .look(now, |desk| {
-                let Some(found) = desk.campaign(&campaign)? else { return Ok(None) };
+                let Some(found) = desk.campaign(&batch.id.cell.wave.campaign)? else { return Ok(None) };
+                let wave = found.wave(batch.id.cell.wave.index).map(|wave| wave.name.clone()).unwrap_or_default();
                 let digest = found.policy;
-                desk.effective(&digest).map(|policy| Some(policy.remediation.clone()))
+                let policy = desk.effective(&digest)?;
+                Ok(Some((sending::job_of(policy, &wave, batch, step), sending::expires_at(policy, at))))
             })
             .await?;
-        let entry = remediation.as_deref().and_then(tidegate_rules::catalog::entry);
-        entry.map(|entry| entry.document.clone()).ok_or_else(|| EngineError::Damaged(format!("batch `{}` names no catalog entry", batch.id)))
+        match job {
+            Some((Ok(job), expires_at)) => Ok((job, expires_at)),
+            Some((Err(fault), _)) => Err(EngineError::Damaged(format!("batch `{}`: {fault}", batch.id))),
+            None => Err(EngineError::Damaged(format!("batch `{}` is of no campaign", batch.id))),
+        }
+    }
+
+    /// What runs a batch.
+    async fn runner(&self, batch: &BatchId, now: Timestamp) -> Result<Runner, EngineError> {
+        self.look(now, |desk| {
+            let Some(digest) = desk.campaign(&batch.cell.wave.campaign)?.map(|campaign| campaign.policy) else { return Ok(Runner::Command) };
+            Ok(desk.effective(&digest)?.entry().runner)
+        })
+        .await
+    }
+
+    /// Config's word on a batch's members: what it says comes in as findings, then the batch judges.
+    async fn read_verdicts(&self, id: &BatchId, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+        let batch = self.look(now, |desk| desk.batch(id).map(|batch| batch.cloned())).await?;
+        let Some(batch) = batch.filter(|batch| matches!(batch.phase, BatchPhase::Proving { .. })) else { return Ok(Vec::new()) };
+        let seen = self.cloud().compliance(&spoke(&id.cell), &batch.instances()).await;
+        let mut actions = Vec::new();
+        for (instance, fact) in seen.iter().flatten() {
+            if let Some(fact) = fact {
+                actions.extend(self.answer(self.finding(id.target(instance), fact.clone()), now).await?);
+            }
+        }
+        actions.extend(self.answer(Event::Answer(Answer::Verdicts { batch: id.clone(), read: seen.map(|_| ()) }), now).await?);
+        Ok(actions)
+    }
+
+    /// What the cloud said of a resource that the policy's catalog entry answers.
+    pub(crate) fn finding(&self, target: TargetKey, fact: Fact) -> Event {
+        match self.policy().entry().resource_types.first() {
+            Some(resource_type) if resource_type != PATCH_COMPLIANCE => Event::FindingOf { resource_type: resource_type.clone(), target, fact },
+            _ => Event::Finding { target, fact },
+        }
     }
 
     async fn read_patch_states(&self, id: &BatchId, now: Timestamp) -> Result<Vec<Action>, EngineError> {
@@ -290,12 +357,26 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         if let Ok(seen) = &seen {
             for (instance, fact) in seen {
                 if let Some(fact) = fact {
-                    actions.extend(self.answer(Event::Finding { target: cell.target(instance), fact: fact.clone() }, now).await?);
+                    actions.extend(self.answer(self.finding(cell.target(instance), fact.clone()), now).await?);
                 }
             }
         }
         actions.extend(self.answer(Event::Answer(Answer::ComplianceRead { cell: cell.clone(), asked: instances.to_vec(), seen }), now).await?);
         Ok(actions)
+    }
+}
+
+fn start_of(batch: &BatchId, order: &SendOrder, target_parameter: String) -> AutomationRequest {
+    AutomationRequest {
+        spoke: spoke(&batch.cell),
+        document: order.job.document.clone(),
+        parameters: order.job.parameters.clone(),
+        target_parameter,
+        instances: order.instances.clone(),
+        token: order.token.clone(),
+        timeout_secs: order.timeout_secs.saturating_add(order.execution_timeout_secs),
+        max_concurrency: u32::try_from(order.instances.len()).unwrap_or(u32::MAX),
+        signed_at: order.at,
     }
 }
 

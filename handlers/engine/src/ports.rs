@@ -45,6 +45,30 @@ pub struct SendRequest {
     pub signed_at: Timestamp,
 }
 
+/// A StartAutomationExecution over several instances at once: one child execution for each. The token makes a repeat the same
+/// execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutomationRequest {
+    /// Where.
+    pub spoke: Spoke,
+    /// The runbook.
+    pub document: String,
+    /// Its parameters, but for the one that takes the instance.
+    pub parameters: BTreeMap<String, Vec<String>>,
+    /// The parameter that takes the instance.
+    pub target_parameter: String,
+    /// The instances, at most 50.
+    pub instances: Vec<InstanceId>,
+    /// `ClientToken`: a UUID.
+    pub token: String,
+    /// When it is given up on, in seconds after `signed_at`.
+    pub timeout_secs: u32,
+    /// At most so many at once.
+    pub max_concurrency: u32,
+    /// The time the request is signed with: AWS refuses it more than five minutes later.
+    pub signed_at: Timestamp,
+}
+
 /// A line of ListCommands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandSeen {
@@ -122,6 +146,22 @@ pub trait Cloud: Send + Sync {
     fn invocations(&self, spoke: &Spoke, command: &CommandId) -> impl Future<Output = Result<Vec<Invocation>, SpokeFault>> + Send;
     /// `ssm:CancelCommand`.
     fn cancel(&self, spoke: &Spoke, command: &CommandId) -> impl Future<Output = Result<(), SpokeFault>> + Send;
+    /// `ssm:StartAutomationExecution`. Repeats below this line are allowed, under the same token and signing time alone. The
+    /// execution's id comes back as the command's.
+    fn start_automation(&self, request: &AutomationRequest) -> impl Future<Output = SendOutcome> + Send;
+    /// `ssm:DescribeAutomationExecutions` over a span of time for one runbook, children left out; all pages or an error. Neither
+    /// marker nor parameters are told, and `expires_at` is the end of the span.
+    fn list_executions(
+        &self,
+        spoke: &Spoke,
+        document: &str,
+        after: Timestamp,
+        before: Timestamp,
+    ) -> impl Future<Output = Result<Vec<CommandSeen>, SpokeFault>> + Send;
+    /// `ssm:GetAutomationExecution` and `ssm:DescribeAutomationExecutions` of its children: how it stands on each instance.
+    fn execution(&self, spoke: &Spoke, execution: &CommandId) -> impl Future<Output = Result<Vec<Invocation>, SpokeFault>> + Send;
+    /// `ssm:StopAutomationExecution`.
+    fn stop_automation(&self, spoke: &Spoke, execution: &CommandId) -> impl Future<Output = Result<(), SpokeFault>> + Send;
     /// `ssm:DescribeInstancePatchStates` for at most 50 ids; never-scanned ones are absent.
     fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> impl Future<Output = Result<Vec<PatchState>, SpokeFault>> + Send;
     /// `config:StartConfigRulesEvaluation` for at most 25 rules; "already running" counts as taken.

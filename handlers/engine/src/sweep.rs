@@ -8,10 +8,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tidegate_events::event::Event;
 use tidegate_events::fact::Fact;
 use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{AccountId, InstanceId, TargetKey};
+use tidegate_rules::catalog::PATCH_COMPLIANCE;
 use tidegate_rules::decide::Outcome;
 
 use crate::error::EngineError;
@@ -147,6 +147,8 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 let then = page.next.map(|next| Part::Findings { at: at.clone(), next: Some(next) });
                 Ok(Ok(PartDone { swept: Swept { new, ..Swept::default() }, then: then.into_iter().collect() }))
             }
+            // A patch state says nothing about what other entries mend.
+            Part::Spokes(_) if self.policy().entry().resource_types.first().is_some_and(|kind| kind != PATCH_COMPLIANCE) => Ok(Ok(PartDone::default())),
             Part::Spokes(share) => {
                 let spokes = match self.cloud().spokes().await {
                     Ok(spokes) => spokes,
@@ -203,7 +205,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
     async fn take_in(&self, found: Vec<(TargetKey, Fact)>, now: Timestamp) -> Result<u64, EngineError> {
         let mut new = 0;
         for (target, fact) in found {
-            let handled = self.handle(&Event::Finding { target, fact }, now).await?;
+            let handled = self.handle(&self.finding(target, fact), now).await?;
             new += u64::from(handled.outcome == Outcome::Accepted);
         }
         Ok(new)

@@ -4,6 +4,7 @@
 use tidegate_aws::environment::{EnvironmentError, Reader};
 use tidegate_aws::secret::Secret;
 use tidegate_events::id::Region;
+use tidegate_rules::catalog::Catalog;
 use tidegate_rules::policy::{self, Policy};
 
 /// The function that this process is, as `_HANDLER` names it.
@@ -166,7 +167,8 @@ fn read_policy(reader: &mut Reader<'_>, read_file: &dyn Fn(&str) -> Result<Strin
         Some(text) => Ok(text.to_owned()),
         None => read_file(&name),
     };
-    let read = text.and_then(|text| policy::parse(&text, &name).map_err(|errors| errors.to_string()));
+    let catalog = read_catalog(reader, read_file)?;
+    let read = text.and_then(|text| policy::parse_with(&text, &name, &catalog).map_err(|errors| errors.to_string()));
     // Run inputs of schedules lie beside the policy.
     let folder = name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     let read = read.and_then(|policy| {
@@ -174,6 +176,15 @@ fn read_policy(reader: &mut Reader<'_>, read_file: &dyn Fn(&str) -> Result<Strin
         policy.with_runs(file).map_err(|wrong| wrong.join("\n"))
     });
     read.map_err(|why| reader.fault(format!("`TIDEGATE_POLICY` is `{name}`: {why}"))).ok()
+}
+
+/// The user's own catalog entries: names of files in the zip, with commas between them. `None` where one is wrong, which is said.
+fn read_catalog(reader: &mut Reader<'_>, read_file: &dyn Fn(&str) -> Result<String, String>) -> Option<Catalog> {
+    let Some(names) = reader.maybe("TIDEGATE_CATALOG") else { return Some(Catalog::default()) };
+    let names: Vec<&str> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let read: Result<Vec<(&str, String)>, String> = names.iter().map(|name| Ok((*name, read_file(name)?))).collect();
+    let catalog = read.and_then(|files| Catalog::with(files.iter().map(|(name, text)| (*name, text.as_str()))).map_err(|errors| errors.to_string()));
+    catalog.map_err(|why| reader.fault(format!("`TIDEGATE_CATALOG` is `{}`: {why}", names.join(",")))).ok()
 }
 
 #[cfg(test)]
@@ -199,6 +210,25 @@ mod tests {
         let settings = Settings::read(Function::Gate, &full, &no_file).unwrap();
         assert_eq!((settings.sweep_nodes_secs, settings.regions.len()), (86_400, 0));
         assert_eq!((settings.spoke_role.as_str(), settings.sweep_secs, settings.policy.name.as_str()), ("PatchExecRole", 900, "default"));
+    }
+
+    #[test]
+    fn a_policy_may_name_an_entry_of_the_zip() {
+        let entry = "name = \"acme\"\ntitle = \"t\"\nresource_types = [\"AWS::EC2::Instance\"]\nconfig_rules = [\"acme-rule\"]\nrunner = \"report\"\nproof = \"config_verdict\"\n";
+        let get = |name: &str| match name {
+            "TIDEGATE_POLICY" => Some("mine.toml".into()),
+            "TIDEGATE_CATALOG" => Some("acme.toml".into()),
+            other => full(other),
+        };
+        let file = |name: &str| match name {
+            "mine.toml" => Ok("name = \"mine\"\nremediation = \"acme\"\n".to_owned()),
+            "acme.toml" => Ok(entry.to_owned()),
+            other => no_file(other),
+        };
+        let settings = Settings::read(Function::Gate, &get, &file).unwrap();
+        assert_eq!(settings.policy.entry().config_rules, ["acme-rule"]);
+        let EnvironmentError(faults) = Settings::read(Function::Gate, &get, &|name| if name == "acme.toml" { no_file(name) } else { file(name) }).unwrap_err();
+        assert_eq!(faults, ["`TIDEGATE_CATALOG` is `acme.toml`: no file `acme.toml`"]);
     }
 
     #[test]

@@ -85,6 +85,7 @@ impl Site {
             // Tags decide about waves and exemptions, of older pinned policies too: they are always read.
             tags_wanted: true,
             regions: settings.regions.clone(),
+            entry: std::sync::Arc::new(settings.policy.entry().clone()),
             hub_account: self.account.get().copied(),
             ..CloudSettings::default()
         }

@@ -131,7 +131,7 @@ pub fn route(action: &Action) -> Route {
         Action::Nudge(_) | Action::NudgeCells(_) | Action::ListRoster(_) | Action::ListRun(_) | Action::Partition(_) => (Queue::Work, None),
         Action::Send { batch, .. } | Action::Search(batch) | Action::Cancel { batch, .. } => (Queue::Sends, Some(batch.cell.account)),
         Action::Describe { account, .. } | Action::ListNodes { account, .. } => (Queue::Spokes, Some(*account)),
-        Action::ReadInvocations { batch, .. } | Action::ReadPatchStates(batch) => (Queue::Spokes, Some(batch.cell.account)),
+        Action::ReadInvocations { batch, .. } | Action::ReadPatchStates(batch) | Action::ReadVerdicts(batch) => (Queue::Spokes, Some(batch.cell.account)),
         Action::Reevaluate { cell, .. } | Action::ReadCompliance { cell, .. } => (Queue::Spokes, Some(cell.account)),
         Action::LookAt(target) => (Queue::Spokes, Some(target.account)),
         Action::Notify(_) => (Queue::Notices, None),

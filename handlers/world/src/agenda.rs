@@ -29,6 +29,8 @@ pub(crate) enum Happening {
     Undelivered(u32, u32),
     /// SSM gives up on a whole command.
     Expired(u32),
+    /// A runbook has ended on one of its targets.
+    Executed(u32, u32),
     /// Another scanner writes the patch state of a host.
     Overwritten(u32),
     /// Config records a configuration item of a host.

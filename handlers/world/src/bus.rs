@@ -23,6 +23,8 @@ pub(crate) enum News {
     Command { command: u32, status: &'static str },
     /// `EC2 Command Invocation Status-change Notification`.
     Invocation { command: u32, slot: u32, status: &'static str },
+    /// `EC2 Automation Execution Status-change Notification`.
+    Execution { execution: u32, status: &'static str },
     /// `EC2 Instance State-change Notification`.
     Instance { host: u32, state: &'static str },
 }
@@ -97,6 +99,7 @@ impl State {
             News::SsmCompliance { host: at, compliant } => self.draw("ssm compliance event").on(host(at)).on(u64::from(*compliant)),
             News::Command { command: at, status } => self.draw("command event").on(command(at)).text(status),
             News::Invocation { command: at, slot, status } => self.draw("invocation event").on(command(at)).on(u64::from(*slot)).text(status),
+            News::Execution { execution: at, status } => self.draw("execution event").on(self.execution(*at).map_or(0, |execution| execution.id)).text(status),
             News::Instance { host: at, state } => self.draw("instance event").on(host(at)).text(state),
         }
     }

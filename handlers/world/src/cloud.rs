@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tidegate_engine::ports::{Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
+use tidegate_engine::ports::{AutomationRequest, Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{CommandId, InstanceId, Region, TargetKey};
 
-use crate::clock::HOUR;
+use crate::clock::{HOUR, ms, secs, time};
 use crate::log::Call;
 use crate::ssm::IDS_MAX;
 use crate::state::{State, usize_of};
@@ -112,6 +112,39 @@ impl Cloud for World {
         inner.cancel(spoke, command).map(drop).map_err(SpokeFault::NoAnswer)
     }
 
+    async fn start_automation(&self, request: &AutomationRequest) -> SendOutcome {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        if let Err(fault) = inner.calls.enter(&inner.state, request.spoke.account) {
+            return SendOutcome::Denied { why: fault.to_string() };
+        }
+        inner.calls.count(&request.spoke, "ssm:StartAutomationExecution", 1);
+        inner.start(request)
+    }
+
+    async fn list_executions(&self, spoke: &Spoke, document: &str, after: Timestamp, before: Timestamp) -> Result<Vec<CommandSeen>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        let seen = state.list_executions(spoke, document, after, before);
+        calls.read(state, spoke, "ssm:DescribeAutomationExecutions", pages(seen.len(), 50), document)?;
+        Ok(seen)
+    }
+
+    async fn execution(&self, spoke: &Spoke, execution: &CommandId) -> Result<Vec<Invocation>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read(state, spoke, "ssm:GetAutomationExecution", 1, execution.as_str())?;
+        calls.read(state, spoke, "ssm:DescribeAutomationExecutions", 1, execution.as_str())?;
+        Ok(state.execution_lines(spoke, execution))
+    }
+
+    async fn stop_automation(&self, spoke: &Spoke, execution: &CommandId) -> Result<(), SpokeFault> {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        inner.calls.read(&inner.state, spoke, "ssm:StopAutomationExecution", 1, execution.as_str())?;
+        inner.stop(spoke, execution).map(drop).map_err(SpokeFault::NoAnswer)
+    }
+
     async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {
         let mut guard = self.inner();
         let Inner { state, calls, .. } = &mut *guard;
@@ -209,6 +242,38 @@ impl Inner {
             Some(_) => SendOutcome::Ambiguous { why: "ssm:SendCommand: no answer within the time-out".to_owned() },
             None => SendOutcome::Ambiguous { why: "ssm:SendCommand: InternalServerError".to_owned() },
         }
+    }
+
+    /// StartAutomationExecution: refused without a trace, or started once for each token, and answered, if the answer is not lost.
+    pub fn start(&mut self, request: &AutomationRequest) -> SendOutcome {
+        if let Some(refusal) = self.state.start_refusal(request) {
+            return refusal;
+        }
+        let expires_at = time(ms(request.signed_at).saturating_add(secs(u64::from(request.timeout_secs))));
+        if let Some(known) = self.state.started_under(request) {
+            return SendOutcome::Accepted { command: known.execution.clone(), expires_at };
+        }
+        let strikes = |rate, what| self.state.strikes(rate, self.state.draw_start(what, request));
+        if strikes(self.state.faults.send_lost, "start lost") {
+            return SendOutcome::Ambiguous { why: "ssm:StartAutomationExecution: connection reset before the request was sent".to_owned() };
+        }
+        let answered = !strikes(self.state.faults.send_answer_lost, "start answer lost");
+        if let Err(why) = self.write(Call::Started { request: Cow::Borrowed(request), answered }) {
+            return SendOutcome::Ambiguous { why };
+        }
+        match self.state.start(request, answered) {
+            Some(record) if answered => SendOutcome::Accepted { command: record.execution.clone(), expires_at },
+            Some(_) => SendOutcome::Ambiguous { why: "ssm:StartAutomationExecution: no answer within the time-out".to_owned() },
+            None => SendOutcome::Ambiguous { why: "ssm:StartAutomationExecution: InternalServerError".to_owned() },
+        }
+    }
+
+    /// StopAutomationExecution: whether there is such an execution. `Err` where the world's log can't be written.
+    pub fn stop(&mut self, spoke: &Spoke, execution: &CommandId) -> Result<bool, String> {
+        let Some(at) = self.state.execution_in(spoke, execution) else { return Ok(false) };
+        self.write(Call::Stopped { spoke: Cow::Borrowed(spoke), execution: Cow::Borrowed(execution) })?;
+        self.state.stop_execution(at);
+        Ok(true)
     }
 
     /// CancelCommand: whether there is such a command. `Err` where the world's log can't be written.

@@ -25,6 +25,8 @@ pub struct SendRecord {
     pub document: String,
     /// Its parameters.
     pub parameters: BTreeMap<String, Vec<String>>,
+    /// Whether it installs and scans patches; what does not is written down as an install.
+    pub patches: bool,
     /// What was asked for.
     pub operation: Operation,
     /// Whether `RebootOption` allows a reboot; that is its default.
@@ -75,6 +77,8 @@ pub(crate) struct Slot {
     pub locked_out: bool,
     /// Patches that it could not install.
     pub left: u32,
+    /// The hook before the install failed.
+    pub hook_failed: bool,
 }
 
 impl Slot {
@@ -92,6 +96,7 @@ impl Slot {
             has_lock: false,
             locked_out: false,
             left: 0,
+            hook_failed: false,
         }
     }
 }

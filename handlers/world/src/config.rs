@@ -33,6 +33,13 @@ impl State {
         self.note(at, now + self.pace(draw.between(MINUTE, 8 * MINUTE)));
     }
 
+    /// Something was done to a host that no report of its agent tells of: Config takes note by itself.
+    pub fn changed(&mut self, at: u32) {
+        let Some(host) = self.host(at) else { return };
+        let draw = self.draw("capture of a change").on(host.id).at(self.now);
+        self.note(at, self.now + self.pace(draw.between(MINUTE, 8 * MINUTE)));
+    }
+
     /// Config is to record the host's state at this time, or in the day's slot where it records daily.
     fn note(&mut self, at: u32, soon: Ms) {
         let Some(host) = self.host(at).filter(|host| self.records(host)) else { return };
@@ -54,9 +61,15 @@ impl State {
     /// Config records the state as it is now, whatever it was when it took note.
     pub fn captured(&mut self, at: u32) {
         let now = self.now;
+        let by_rule = self.rule.is_some();
         let Some(host) = self.hosts.get_mut(usize_of(at)) else { return };
         host.capture_due = false;
-        let compliance = if host.terminated { Compliance::NotApplicable } else { host.report.as_ref().map_or(Compliance::NotApplicable, Report::compliance) };
+        let compliance = match &host.report {
+            _ if host.terminated => Compliance::NotApplicable,
+            _ if by_rule && host.missing == 0 => Compliance::Compliant,
+            _ if by_rule => Compliance::NonCompliant,
+            report => report.as_ref().map_or(Compliance::NotApplicable, Report::compliance),
+        };
         host.captured = Some((now, compliance));
         let (id, spoke) = (host.id, host.spoke);
         if self.strikes(self.faults.evaluation_missed, self.draw("evaluation missed").on(id).at(now)) {
@@ -96,6 +109,7 @@ impl State {
     /// more, the finding was its last word: it is told, and not kept.
     pub fn found(&mut self, at: u32) {
         let (now, lag) = (self.now, self.host(at).map_or(0, |host| self.pace(finding_lag(self.seed, &host.key))));
+        let by_rule = self.rule.is_some();
         let Some(host) = self.hosts.get_mut(usize_of(at)).filter(|host| !host.terminated) else { return };
         let report = Report {
             operation: Operation::Scan,
@@ -110,7 +124,7 @@ impl State {
         };
         let (compliance, told) = (report.compliance(), host.announce);
         // A report of ours that is younger stands: the scheduled scan then ran before it.
-        if host.installing == 0 && host.reports == 0 && host.report.is_some() {
+        if host.installing == 0 && host.reports == 0 && host.report.is_some() && !by_rule {
             host.report = Some(report);
         }
         host.captured = Some((now, compliance));

@@ -212,6 +212,11 @@ impl Host {
         Effect::Works
     }
 
+    /// Whether the hook before its n-th install fails, counted from 0.
+    pub fn hook_fails(&self, n: u32) -> bool {
+        self.troubles.iter().any(|trouble| matches!(trouble, Trouble::PreHookFails { times } if n < *times))
+    }
+
     /// Whether another scanner comes after its n-th scan, counted from 0.
     pub fn is_overwritten(&self, n: u32) -> bool {
         self.troubles.iter().any(|trouble| matches!(trouble, Trouble::OverwrittenByOtherScanner { times } if n < *times))

@@ -6,6 +6,7 @@
 //! that agreed with the engine by construction would prove nothing.
 
 mod agenda;
+mod automation;
 mod bus;
 mod calls;
 mod clock;
@@ -31,11 +32,12 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use automation::StartRecord;
 pub use command::SendRecord;
 pub use draw::{Draw, draw};
 pub use faults::Faults;
 pub use fleet::{FLEET_SCHEMA, Fleet, FleetAccount, FleetAccountState, FleetInstance};
 pub use generate::REGIONS;
 pub use ledger::Counts;
-pub use spec::{AccountSpec, AccountState, HostSpec, RULE, Recording, Role, Spec, Tempo, Trouble};
+pub use spec::{AccountSpec, AccountState, HostSpec, RULE, Recording, Role, RuleSpec, Spec, Tempo, Trouble};
 pub use world::{Delivery, HostTruth, World};

@@ -18,6 +18,7 @@ mod select;
 mod signature;
 mod socket;
 mod ssm;
+mod ssm_automation;
 mod ssm_nodes;
 mod tagging;
 

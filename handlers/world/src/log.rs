@@ -10,7 +10,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tidegate_engine::ports::{SendRequest, Spoke};
+use tidegate_engine::ports::{AutomationRequest, SendRequest, Spoke};
 use tidegate_events::id::CommandId;
 
 use crate::spec::{AccountSpec, HostSpec, Spec};
@@ -42,6 +42,10 @@ pub(crate) enum Call<'a> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_errors: Option<u32>,
     },
+    /// StartAutomationExecution was accepted, under a token that was new.
+    Started { request: Cow<'a, AutomationRequest>, answered: bool },
+    /// StopAutomationExecution was accepted.
+    Stopped { spoke: Cow<'a, Spoke>, execution: Cow<'a, CommandId> },
     /// CancelCommand was accepted.
     Cancelled { spoke: Cow<'a, Spoke>, command: Cow<'a, CommandId> },
     /// StartConfigRulesEvaluation was accepted.

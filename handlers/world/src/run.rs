@@ -110,11 +110,13 @@ impl State {
         let (operation, execution) = (command.record.operation, command.execution);
         let locked_out = operation == Operation::Install && host.installing > 0;
         let has_lock = operation == Operation::Install && !locked_out;
+        let patches = command.record.patches;
+        let hook_failed = has_lock && command.record.parameters.contains_key("PreInstallHookDocName") && host.hook_fails(host.installs);
         let ordinal = if operation == Operation::Install { host.installs } else { host.scans };
         let draw = self.draw_run("duration", run);
         let takes = match operation {
             Operation::Scan => draw.between(30 * SECOND, 90 * SECOND),
-            Operation::Install if locked_out => draw.between(5 * SECOND, 10 * SECOND),
+            Operation::Install if locked_out || hook_failed || !patches => draw.between(5 * SECOND, 10 * SECOND),
             Operation::Install if host.installable() > 0 => draw.between(3 * MINUTE, 15 * MINUTE),
             Operation::Install => draw.between(30 * SECOND, 90 * SECOND),
         };
@@ -136,9 +138,9 @@ impl State {
         let overran = takes > execution;
         if let Some(slot) = self.slot_mut(run) {
             (slot.phase, slot.ordinal, slot.started, slot.overran) = (Phase::Running, ordinal, now, overran);
-            (slot.has_lock, slot.locked_out) = (has_lock, locked_out);
+            (slot.has_lock, slot.locked_out, slot.hook_failed) = (has_lock, locked_out, hook_failed);
         }
-        let next = if operation == Operation::Scan || locked_out || overran { Happening::Ended } else { Happening::Installed };
+        let next = if operation == Operation::Scan || locked_out || hook_failed || overran { Happening::Ended } else { Happening::Installed };
         self.agenda.put(now + takes.min(execution), next(run.command, run.slot));
         self.started_on(run);
     }
@@ -167,7 +169,10 @@ impl State {
         if host.terminated {
             return self.expire_later(command);
         }
-        let (effect, installable) = (host.effect(slot.ordinal), host.installable());
+        let (patches, mends) = (found.record.patches, self.mends(&found.record.document));
+        // What is no patch, and mends nothing that is wrong here, changes nothing.
+        let (effect, installable) = (host.effect(slot.ordinal), if patches == self.rule.is_none() && (patches || mends) { host.installable() } else { 0 });
+        let unchanged = installable == 0;
         let left = match effect {
             Effect::Works | Effect::FalseFailure => 0,
             Effect::Fails | Effect::FalseSuccess => installable,
@@ -180,8 +185,9 @@ impl State {
         let is_heard = host.is_online(now, self.started);
         let Some(host) = self.host_mut(run.host) else { return };
         let installed = installable - left;
-        host.pending = host.pending.saturating_add(installed);
+        host.pending = host.pending.saturating_add(if patches { installed } else { 0 });
         match effect {
+            _ if unchanged => {}
             Effect::Works | Effect::FalseFailure => (host.missing, host.failed) = (0, 0),
             Effect::Partial => (host.missing, host.failed) = (0, left),
             Effect::Fails | Effect::FalseSuccess => {}
@@ -199,7 +205,7 @@ impl State {
         if let Some(slot) = self.slot_mut(run) {
             (slot.phase, slot.left, slot.overran) = (Phase::Finishing, left, ends > deadline);
         }
-        if reboots && is_heard {
+        if reboots && is_heard && patches {
             let failed = if effect == Effect::Partial { left } else { interim.failed };
             self.report(run.host, Report { pending, failed, ..interim });
         }
@@ -246,7 +252,7 @@ impl State {
         let (effect, half) = (host.effect(slot.ordinal), self.draw_run("exit code", run).happens(500));
         let status = match (operation, effect) {
             _ if slot.overran => Status::ExecutionTimedOut,
-            _ if slot.locked_out => Status::Failed,
+            _ if slot.locked_out || slot.hook_failed => Status::Failed,
             (Operation::Scan, _) | (Operation::Install, Effect::Works | Effect::FalseSuccess) => Status::Success,
             (Operation::Install, Effect::Partial) if half || slot.left == 0 => Status::Success,
             // A run with nothing to install fails at nothing.
@@ -260,10 +266,14 @@ impl State {
             report.failed = if matches!(effect, Effect::Fails | Effect::Partial) { slot.left } else { 0 };
         }
         // Association documents write association compliance, which this rule does not look at (aws-facts 3.1).
-        let reports = !slot.overran && !slot.locked_out && !found.record.document.ends_with("Association");
+        let patches = found.record.patches;
+        let reports = patches && !slot.overran && !slot.locked_out && !slot.hook_failed && !found.record.document.ends_with("Association");
         let overwritten = operation == Operation::Scan && host.is_overwritten(slot.ordinal);
         if let Some(slot) = self.slot_mut(run) {
             slot.phase = Phase::Done;
+        }
+        if !patches {
+            self.changed(run.host);
         }
         if reports {
             self.report(run.host, report);

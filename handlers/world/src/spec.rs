@@ -31,10 +31,29 @@ pub struct Spec {
     /// Whether SSM's own `Configuration Compliance State Change` events are forwarded too (aws-facts 2.1).
     #[serde(default)]
     pub ssm_compliance_events: bool,
+    /// The rule that judges every host, where it is another than that of the patches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleSpec>,
+    /// Documents and runbooks of the customer's own, which AWS does not come with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<String>,
     /// The accounts of the organization.
     pub accounts: Vec<AccountSpec>,
     /// The hosts.
     pub hosts: Vec<HostSpec>,
+}
+
+/// A Config rule about something else than patches. What it finds wrong with a host are the host's missing patches, under another
+/// name: one thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSpec {
+    /// Its name.
+    pub name: String,
+    /// The resource type that it judges: one whose resources are instances.
+    pub resource_type: String,
+    /// The document or runbook that mends what it finds; no other does.
+    pub mended_by: String,
 }
 
 /// How many times faster than in AWS the model's own delays pass: 1 at least.
@@ -227,6 +246,11 @@ pub enum Trouble {
     },
     /// So many installs leave some patches failed: the scan afterwards lists them.
     Partial {
+        /// How many.
+        times: u32,
+    },
+    /// The hook before the install fails so many times, and nothing is installed.
+    PreHookFails {
         /// How many.
         times: u32,
     },

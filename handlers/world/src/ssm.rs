@@ -25,12 +25,15 @@ const KEPT: Ms = 30 * DAY;
 /// How far a signature's time may be off.
 const SKEW: Ms = 5 * MINUTE;
 
-/// The documents that this world knows, all of them about patches.
-const DOCUMENTS: [&str; 3] = ["AWS-RunPatchBaseline", "AWS-RunPatchBaselineWithHooks", "AWS-RunPatchBaselineAssociation"];
+/// The documents of AWS that every world has, those about patches first; others are in the spec.
+const PATCHES: [&str; 3] = ["AWS-RunPatchBaseline", HOOKS, "AWS-RunPatchBaselineAssociation"];
+const HOOKS: &str = "AWS-RunPatchBaselineWithHooks";
+const OTHERS: [&str; 1] = ["AWS-RefreshAssociation"];
 
 /// What a request asks for, understood.
 #[derive(Debug, Clone)]
 struct Asked {
+    patches: bool,
     operation: Operation,
     reboots: bool,
     snapshot: Option<SnapshotId>,
@@ -38,9 +41,14 @@ struct Asked {
 
 fn asked(request: &SendRequest) -> Result<Asked, String> {
     let one = |key: &str| request.parameters.get(key).map(Vec::as_slice);
-    for key in request.parameters.keys() {
+    let ours = PATCHES.contains(&request.document.as_str());
+    if !ours && one("Operation").is_none() {
+        return Ok(Asked { patches: false, operation: Operation::Install, reboots: false, snapshot: None });
+    }
+    for key in request.parameters.keys().filter(|_| ours) {
         let known = ["Operation", "RebootOption", "SnapshotId", "InstallOverrideList", "BaselineOverride", "AssociationId", "BaselineTags"];
-        if !known.contains(&key.as_str()) && !key.ends_with("HookDocName") {
+        let is_hook = key.ends_with("HookDocName") && request.document == HOOKS;
+        if !known.contains(&key.as_str()) && !is_hook {
             return Err(format!("InvalidParameters: `{key}` is not a parameter of {}", request.document));
         }
     }
@@ -61,7 +69,7 @@ fn asked(request: &SendRequest) -> Result<Asked, String> {
         Some([word]) => Some(word.parse().map_err(|_| format!("InvalidParameters: SnapshotId `{word}` is not a UUID"))?),
         other => return Err(format!("InvalidParameters: SnapshotId is one UUID, not {other:?}")),
     };
-    Ok(Asked { operation, reboots, snapshot })
+    Ok(Asked { patches: true, operation, reboots, snapshot })
 }
 
 impl State {
@@ -75,7 +83,8 @@ impl State {
         if request.instances.len() > IDS_MAX || self.is_throttled(request) {
             return Some(SendOutcome::Throttled);
         }
-        if !DOCUMENTS.contains(&request.document.as_str()) {
+        let document = request.document.as_str();
+        if !PATCHES.contains(&document) && !OTHERS.contains(&document) && !self.has_document(document) {
             return refused(format!("InvalidDocument: `{}`", request.document));
         }
         if let Err(why) = asked(request) {
@@ -137,6 +146,7 @@ impl State {
             command: command.clone(),
             document: request.document.clone(),
             parameters: request.parameters.clone(),
+            patches: asked.patches,
             operation: asked.operation,
             reboots: asked.reboots,
             snapshot: asked.snapshot,

@@ -6,6 +6,7 @@ use tidegate_engine::ports::Spoke;
 use tidegate_events::id::{AccountId, CommandId, InstanceId, Region, TargetKey};
 
 use crate::agenda::{Agenda, Happening};
+use crate::automation::Execution;
 use crate::bus::Letter;
 use crate::clock::{HOUR, Ms, secs};
 use crate::command::Command;
@@ -13,7 +14,7 @@ use crate::draw::Draw;
 use crate::faults::Faults;
 use crate::host::{Host, Verdict};
 use crate::ledger::Ledger;
-use crate::spec::{AccountSpec, AccountState, HostSpec, Recording, Spec, Trouble};
+use crate::spec::{AccountSpec, AccountState, HostSpec, Recording, RuleSpec, Spec, Trouble};
 
 /// One account in one Region.
 #[derive(Debug)]
@@ -48,6 +49,12 @@ pub(crate) struct State {
     pub hosts: Vec<Host>,
     pub commands: Vec<Command>,
     pub command_of: HashMap<CommandId, u32>,
+    pub executions: Vec<Execution>,
+    pub execution_of: HashMap<CommandId, u32>,
+    /// The execution that a token has started, by spoke.
+    pub tokens: HashMap<(u32, String), u32>,
+    pub rule: Option<RuleSpec>,
+    documents: Vec<String>,
     pub agenda: Agenda,
     /// What the aggregator lists as NON_COMPLIANT.
     pub aggregate: BTreeMap<u32, Verdict>,
@@ -71,6 +78,11 @@ impl State {
             hosts: Vec::with_capacity(spec.hosts.len()),
             commands: Vec::new(),
             command_of: HashMap::new(),
+            executions: Vec::new(),
+            execution_of: HashMap::new(),
+            tokens: HashMap::new(),
+            rule: spec.rule,
+            documents: spec.documents,
             agenda: Agenda::default(),
             aggregate: BTreeMap::new(),
             outbox: VecDeque::new(),
@@ -82,11 +94,17 @@ impl State {
 
     /// Adds accounts and hosts that are not there yet.
     pub fn add(&mut self, accounts: Vec<AccountSpec>, hosts: Vec<HostSpec>) {
+        let judged = |mut account: AccountSpec, rule: &Option<RuleSpec>| {
+            if let Some(rule) = rule {
+                account.rules = vec![rule.name.clone()];
+            }
+            account
+        };
         for account in accounts {
-            self.accounts.entry(account.id).or_insert(account);
+            self.accounts.entry(account.id).or_insert_with(|| judged(account, &self.rule));
         }
         for host in hosts {
-            self.accounts.entry(host.key.account).or_insert_with(|| AccountSpec::new(host.key.account));
+            self.accounts.entry(host.key.account).or_insert_with(|| judged(AccountSpec::new(host.key.account), &self.rule));
             if self.find(&host.key).is_none() {
                 self.add_host(host);
             }
@@ -165,6 +183,26 @@ impl State {
         self.commands.get(usize_of(at))
     }
 
+    /// The resource type that the rule judges.
+    pub fn resource_type(&self) -> &str {
+        self.rule.as_ref().map_or(crate::wire::PATCH_COMPLIANCE, |rule| rule.resource_type.as_str())
+    }
+
+    /// A host as the rule names it: instances by their id, what Systems Manager knows of a node with a prefix (aws-facts 1.2).
+    pub fn resource_id(&self, instance: &InstanceId) -> String {
+        if self.resource_type() == "AWS::EC2::Instance" { instance.to_string() } else { format!("AWS::SSM::ManagedInstanceInventory/{instance}") }
+    }
+
+    /// Whether a document mends what the rule finds.
+    pub fn mends(&self, document: &str) -> bool {
+        self.rule.as_ref().is_some_and(|rule| rule.mended_by == document)
+    }
+
+    /// Whether the customer has a document of this name.
+    pub fn has_document(&self, document: &str) -> bool {
+        self.mends(document) || self.documents.iter().any(|known| known == document)
+    }
+
     /// A host by its key.
     pub fn find(&self, key: &TargetKey) -> Option<&Host> {
         self.find_in(&Spoke { account: key.account, region: key.region.clone() }, &key.instance)
@@ -238,6 +276,7 @@ impl State {
             Happening::Ended(command, slot) => self.ended(command, slot),
             Happening::Undelivered(command, slot) => self.undelivered(command, slot),
             Happening::Expired(command) => self.expired(command),
+            Happening::Executed(execution, child) => self.executed(execution, child),
             Happening::Overwritten(host) => self.overwritten(host),
             Happening::Captured(host) => self.captured(host),
             Happening::Judged { host, ordering, compliance, told } => self.judged(host, ordering, compliance, told),

@@ -5,14 +5,14 @@ use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, InstanceId, Region};
 
 use crate::bus::{Letter, News};
-use crate::clock::{Ms, iso, iso_secs};
+use crate::clock::{Ms, iso, iso_secs, time};
 use crate::draw::Draw;
 use crate::host::{Host, Verdict};
 use crate::spec::RULE;
 use crate::state::{State, usize_of};
 
-/// The resource type of the rule's findings (aws-facts 1.2).
-pub(crate) const RESOURCE_TYPE: &str = "AWS::SSM::PatchCompliance";
+/// The resource type of the patch rule's findings (aws-facts 1.2).
+pub(crate) const PATCH_COMPLIANCE: &str = "AWS::SSM::PatchCompliance";
 
 /// The bytes of an event; `None` only for what is not in this world.
 pub(crate) fn render(state: &State, letter: &Letter) -> Option<Vec<u8>> {
@@ -63,6 +63,20 @@ pub(crate) fn render(state: &State, letter: &Letter) -> Option<Vec<u8>> {
             let resources = json!([instance_arn(spoke.account, &spoke.region, instance)]);
             ("aws.ssm", "EC2 Command Invocation Status-change Notification", spoke.account, &spoke.region, resources, detail)
         }
+        News::Execution { execution, status } => {
+            let execution = state.execution(*execution)?;
+            let (record, spoke) = (&execution.record, &execution.record.spoke);
+            let mut detail = json!({
+                "ExecutionId": record.execution, "Definition": record.document, "DefinitionVersion": 1.0, "Status": status,
+                "StartTime": long(execution.requested), "ExecutedBy": format!("arn:{}:iam::{}:role/tidegate", partition(&spoke.region), spoke.account),
+            });
+            if let (Some(ended), Some(fields)) = (execution.ended, detail.as_object_mut()) {
+                fields.extend([("EndTime".to_owned(), json!(long(ended))), ("Time".to_owned(), json!(ended - execution.requested))]);
+            }
+            let arn = |kind: &str, id: &str| format!("arn:{}:ssm:{}:{}:{kind}/{id}", partition(&spoke.region), spoke.region, spoke.account);
+            let resources = json!([arn("automation-execution", record.execution.as_str()), arn("automation-definition", &format!("{}:1", record.document))]);
+            ("aws.ssm", "EC2 Automation Execution Status-change Notification", spoke.account, &spoke.region, resources, detail)
+        }
         News::Instance { host, state: to } => {
             let key = &state.host(*host)?.key;
             let resources = json!([instance_arn(key.account, &key.region, &key.instance)]);
@@ -80,11 +94,11 @@ pub(crate) fn render(state: &State, letter: &Letter) -> Option<Vec<u8>> {
 fn compliance(state: &State, host: &Host, rule: usize, new: Verdict, old: Option<Verdict>, at: Ms) -> Option<Value> {
     let key = &host.key;
     let name = state.accounts.get(&key.account)?.rules.get(rule)?;
-    let resource = format!("AWS::SSM::ManagedInstanceInventory/{}", key.instance);
+    let (resource, kind) = (state.resource_id(&key.instance), state.resource_type());
     let result = |verdict: Verdict| {
         json!({
             "evaluationResultIdentifier": {
-                "evaluationResultQualifier": { "configRuleName": name, "resourceType": RESOURCE_TYPE, "resourceId": resource },
+                "evaluationResultQualifier": { "configRuleName": name, "resourceType": kind, "resourceId": resource },
                 "orderingTimestamp": iso(verdict.ordering),
             },
             "complianceType": verdict.compliance,
@@ -95,12 +109,17 @@ fn compliance(state: &State, host: &Host, rule: usize, new: Verdict, old: Option
     let mut detail = json!({
         "resourceId": resource, "awsRegion": key.region, "awsAccountId": key.account, "configRuleName": name, "recordVersion": "1.0",
         "configRuleARN": rule_arn(key.account, &key.region, name), "messageType": "ComplianceChangeNotification",
-        "newEvaluationResult": result(new), "notificationCreationTime": iso(at + 700), "resourceType": RESOURCE_TYPE,
+        "newEvaluationResult": result(new), "notificationCreationTime": iso(at + 700), "resourceType": kind,
     });
     if let (Some(old), Some(fields)) = (old, detail.as_object_mut()) {
         fields.insert("oldEvaluationResult".to_owned(), result(old));
     }
     Some(detail)
+}
+
+/// A time as Automation writes it in its events: `Nov 29, 2016 7:43:20 PM`.
+fn long(at: Ms) -> String {
+    time(at).strftime("%b %-d, %Y %-I:%M:%S %p").to_string()
 }
 
 /// The ARN of a rule tells how it was made, as its name does (aws-facts 1.3).

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tidegate_events::id::{AccountId, Region, TargetKey};
 
 use crate::agenda::Happening;
+use crate::automation::StartRecord;
 use crate::calls::Calls;
 use crate::clock::{ms, time};
 use crate::command::SendRecord;
@@ -215,6 +216,11 @@ impl World {
         self.inner().state.ledger.records.clone()
     }
 
+    /// Accepted starts of executions, oldest first; a start that was repeated under its token is one.
+    pub fn starts(&self) -> Vec<Arc<StartRecord>> {
+        self.inner().state.executions.iter().map(|execution| Arc::clone(&execution.record)).collect()
+    }
+
     /// Accepted commands that were not taken before; those from before a restart come once more.
     pub fn take_sends(&self) -> Vec<Arc<SendRecord>> {
         let mut inner = self.inner();
@@ -255,6 +261,13 @@ fn replay(world: &mut Option<(State, Timestamp)>, line: Line<'static>) -> io::Re
         Call::Added { accounts, hosts } => state.add(accounts.into_owned(), hosts.into_owned()),
         Call::Sent { request, answered, max_errors } => {
             state.accept(&request, answered, max_errors).ok_or_else(|| wrong(format!("this world can't have accepted `{}`", request.marker)))?;
+        }
+        Call::Started { request, answered } => {
+            state.start(&request, answered).ok_or_else(|| wrong(format!("this world can't have started `{}`", request.token)))?;
+        }
+        Call::Stopped { spoke, execution } => {
+            let at = state.execution_in(&spoke, &execution).ok_or_else(|| wrong(format!("this world has no execution `{execution}`")))?;
+            state.stop_execution(at);
         }
         Call::Cancelled { spoke, command } => {
             let at = state.command_in(&spoke, &command).ok_or_else(|| wrong(format!("this world has no command `{command}`")))?;

@@ -36,6 +36,7 @@ fn wave_for(policy: &Policy, run: &BulkRun, wave: &RunWave, place: usize) -> Wav
         bake_secs: wave.pause_after_secs.unwrap_or_else(|| theirs.filter(|_| wave.operation == Operation::Install).map_or(0, |theirs| theirs.bake_secs)),
         failure_budget: Some(errors.map_or(policy.failure_budget, |errors| errors.min(policy.failure_budget))),
         at_once: wave.max_concurrency.map(amount),
+        hooks: theirs.map(|theirs| theirs.hooks.clone()).unwrap_or_default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Selector;
 use super::{Amount, ApprovalRule, Belts, BlastRadius, Collect, Environment, RebootMode, Retry, ShareBps, Wave};
+use crate::catalog::Hooks;
 
 const HOUR: u32 = 3_600;
 const DAY: u32 = 86_400;
@@ -62,6 +63,7 @@ pub(super) fn waves() -> Vec<Wave> {
         bake_secs: BAKE_SECS,
         failure_budget: None,
         at_once: None,
+        hooks: Hooks::default(),
     };
     vec![wave("canary", Some(500)), wave("early", Some(2_500)), wave("rest", None)]
 }

@@ -2,7 +2,7 @@
 
 use super::text::{and, quoted, seconds};
 use super::{Amount, Policy, RebootMode, Selector, Wave, Window};
-use crate::catalog;
+use crate::catalog::{Hooks, OnPlatform, Runner};
 use crate::cron::Cron;
 use crate::deadline::Sla;
 use crate::schedule::{Schedule, When};
@@ -14,7 +14,9 @@ pub fn explain(policy: &Policy) -> Vec<String> {
     said.extend([budget(policy), limits(policy)]);
     said.extend(windows(policy));
     said.extend(freezes(policy));
-    said.extend([run(policy), retry(policy)]);
+    said.push(run(policy));
+    said.extend(documents(policy));
+    said.push(retry(policy));
     said.extend(exemptions(policy));
     said.extend(slas(policy));
     said.extend(schedules(policy));
@@ -24,7 +26,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
 }
 
 fn purpose(policy: &Policy) -> String {
-    let what = catalog::entry(&policy.remediation).map_or("runs its remediation", |entry| entry.title.as_str());
+    let what = policy.entry().title.as_str();
     let about = policy.description.trim_end_matches('.');
     let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
     let environment = match policy.environment {
@@ -194,6 +196,46 @@ fn freezes(policy: &Policy) -> Vec<String> {
     let mut said: Vec<String> = policy.freezes.iter().map(frozen).collect();
     if !policy.calendars.is_empty() {
         said.push(format!("Nothing starts while one of these change calendars is closed, or its state unknown: {}.", named(&policy.calendars)));
+    }
+    said
+}
+
+/// What runs beside or instead of the one document that most policies run: whoever approves must see it.
+fn documents(policy: &Policy) -> Vec<String> {
+    let entry = policy.entry();
+    let mut said = Vec::new();
+    let named = |hooks: &Hooks| {
+        let parts = [("before the install", &hooks.pre), ("after it", &hooks.post), ("at the end", &hooks.on_exit)];
+        let parts: Vec<String> = parts.into_iter().filter_map(|(when, document)| Some(format!("`{}` {when}", document.as_ref()?))).collect();
+        and(&parts)
+    };
+    let support = entry.hooks.as_ref().map(|support| support.defaults()).unwrap_or_default();
+    let shared = policy.hooks.or(&support);
+    if !shared.is_empty() {
+        said.push(format!("Hooks run on the instance: {}. Where the first fails, nothing is installed.", named(&shared)));
+    }
+    for wave in policy.waves.iter().filter(|wave| !wave.hooks.is_empty()) {
+        said.push(format!("In wave `{}` the hooks are {}.", wave.name, named(&wave.hooks.or(&shared))));
+    }
+    if policy.custom_entry.is_some() || entry.runner != Runner::Command || !entry.pins_patches() {
+        let how = match entry.runner {
+            Runner::Command => format!("It runs the document `{}` on the instance", entry.document),
+            Runner::Automation => format!("It runs the Automation runbook `{}` about the instance", entry.document),
+            Runner::Report => format!("It runs nothing: a finding goes to `{}`", policy.retry.owner),
+        };
+        let own = if policy.custom_entry.is_some() { ", as a catalog entry of your own says" } else { "" };
+        let proof = if entry.pins_patches() || entry.runner == Runner::Report { "" } else { "; only AWS Config's verdict on the state afterwards proves it" };
+        said.push(format!("{how}{own}{proof}."));
+    }
+    for (platform, special) in &entry.documents {
+        if let Some(document) = &special.document {
+            let platform = match platform {
+                OnPlatform::Linux => "Linux",
+                OnPlatform::Windows => "Windows",
+                OnPlatform::Macos => "macOS",
+            };
+            said.push(format!("On {platform} it runs `{document}` instead."));
+        }
     }
     said
 }

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::read::{Report, Section};
 use super::text::{nearest, quoted, short};
 use super::{Environment, Policy, PolicyErrors, RebootMode, Wave, defaults};
-use crate::catalog;
+use crate::catalog::Catalog;
 
 /// No number of seconds in a policy is sensibly longer than a year.
 const YEAR_SECS: u32 = 366 * 86_400;
@@ -20,7 +20,7 @@ const EXECUTION_SECS: std::ops::RangeInclusive<u32> = 60..=172_800;
 /// Much more than any policy that a person wrote, and little enough to be pinned in one item of the store.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "name",
     "description",
     "environment",
@@ -40,6 +40,7 @@ const KEYS: [&str; 19] = [
     "belts",
     "schedule",
     "sla",
+    "hooks",
 ];
 
 /// Reads a policy. `file` is what the errors call it.
@@ -47,15 +48,23 @@ const KEYS: [&str; 19] = [
 /// # Errors
 /// Everything that is wrong, in the order of the file.
 pub fn parse(text: &str, file: &str) -> Result<Policy, PolicyErrors> {
+    parse_with(text, file, &Catalog::default())
+}
+
+/// Reads a policy that may name entries of this catalog. `file` is what the errors call it.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the file.
+pub fn parse_with(text: &str, file: &str, catalog: &Catalog) -> Result<Policy, PolicyErrors> {
     let report = Report::new(text, file);
-    let policy = read(text, &report);
+    let policy = read(text, &report, catalog);
     match policy {
         Some(policy) if report.count() == 0 => Ok(policy),
         _ => Err(report.into_errors()),
     }
 }
 
-fn read(text: &str, report: &Report<'_>) -> Option<Policy> {
+fn read(text: &str, report: &Report<'_>, catalog: &Catalog) -> Option<Policy> {
     if text.len() > TEXT_BYTES_MAX {
         report.at(&(0..0), format!("the policy has {} bytes: expected at most {TEXT_BYTES_MAX}", text.len()));
         return None;
@@ -72,11 +81,12 @@ fn read(text: &str, report: &Report<'_>) -> Option<Policy> {
         report.at(&(0..0), "the policy is empty: expected at least `name = \"...\"`");
         return None;
     }
-    Some(policy(&Section::open(report, document.get_ref(), 0..0, "the policy", &KEYS)))
+    Some(policy(&Section::open(report, document.get_ref(), 0..0, "the policy", &KEYS), catalog))
 }
 
-fn policy(top: &Section<'_>) -> Policy {
-    let remediation = remediation(top);
+fn policy(top: &Section<'_>, catalog: &Catalog) -> Policy {
+    let remediation = remediation(top, catalog);
+    let custom_entry = catalog.own(&remediation).cloned().map(Box::new);
     let policy = Policy {
         name: name(top, &remediation),
         description: description(top),
@@ -103,7 +113,10 @@ fn policy(top: &Section<'_>) -> Policy {
         slas: times::slas(top),
         execution_timeout_secs: top.secs("execution_timeout_secs", EXECUTION_SECS).map_or(defaults::EXECUTION_TIMEOUT_SECS, |secs| secs.value),
         bulk_run: None,
+        hooks: parts::hooks(top, "`[hooks]`"),
+        custom_entry,
     };
+    parts::check_entry(top, &policy);
     if top.report.count() == 0 && policy.lane().is_err() {
         // The parts are right, so it is only their length.
         let (max, lane) = (64, format!("{}-{}", policy.remediation, policy.name));
@@ -139,12 +152,12 @@ fn description(top: &Section<'_>) -> String {
     }
 }
 
-fn remediation(top: &Section<'_>) -> String {
+fn remediation(top: &Section<'_>, catalog: &Catalog) -> String {
     let Some(found) = top.text("remediation") else {
         return defaults::REMEDIATION.to_owned();
     };
-    if catalog::entry(found.value).is_none() {
-        let known = catalog::names();
+    if catalog.entry(found.value).is_none() {
+        let known = catalog.names();
         let hint = nearest(found.value, &known).map_or_else(|| format!("expected one of {}", quoted(&known)), |near| format!("did you mean `{near}`?"));
         top.report.at(&found.span, format!("the remediation `{}` is not in the catalog: {hint}", short(found.value)));
     }
@@ -153,7 +166,7 @@ fn remediation(top: &Section<'_>) -> String {
 
 /// The waves. Whatever is written, the last one of the result has no share and no selector: it takes whoever is left.
 fn waves(top: &Section<'_>) -> Vec<Wave> {
-    const KEYS: [&str; 7] = ["name", "share", "instances", "select", "bake_secs", "failure_budget", "at_once"];
+    const KEYS: [&str; 8] = ["name", "share", "instances", "select", "bake_secs", "failure_budget", "at_once", "hooks"];
     const EMPTY: &str = "there are no waves: expected at least one `[[wave]]`, or no `wave` at all for the waves that come by default";
     let Some(sections) = top.tables("wave", 50, &KEYS) else {
         return defaults::waves();
@@ -208,6 +221,7 @@ fn wave(section: &Section<'_>, earlier: &[Wave]) -> Wave {
         bake_secs: section.secs("bake_secs", 0..=YEAR_SECS).map_or(defaults::BAKE_SECS, |secs| secs.value),
         failure_budget: section.amount("failure_budget", Ok(())),
         at_once: section.amount("at_once", Err("remove the key, or use a `[[freeze]]` to stop for a while")),
+        hooks: parts::hooks(section, format!("`hooks` of {}", section.name)),
     }
 }
 

@@ -13,7 +13,7 @@ use tidegate_events::id::{AccountId, Region, TargetKey};
 use tokio::sync::Mutex;
 
 use super::Inner;
-use super::config::{fact, instance_in, is_catalog_rule, keep_newest};
+use super::config::{fact, instance_in, keep_newest};
 use super::directory::{Entry, Tree};
 use super::fault::{Advice, Caller, Failure, Pages};
 
@@ -170,7 +170,7 @@ async fn which(inner: &Inner, aggregator: &str, next: Option<&str>) -> Result<Pa
     let mut items = Vec::new();
     for line in page.aggregate_compliance_by_config_rules() {
         let rule = line.config_rule_name().unwrap_or_default();
-        if !is_catalog_rule(rule) {
+        if !inner.settings.entry.is_rule(rule) {
             continue;
         }
         match (line.account_id().unwrap_or_default().parse(), line.aws_region().unwrap_or_default().parse()) {
@@ -207,7 +207,7 @@ async fn details(inner: &Inner, aggregator: &str, at: &RuleAt, next: Option<&str
     // A resource may stand on a page more than once, as rules judge it by several types: its newest statement counts.
     let mut found = BTreeMap::new();
     for line in page.aggregate_evaluation_results() {
-        let said = fact(DETAILS, line.evaluation_result_identifier(), line.compliance_type(), line.result_recorded_time())?;
+        let said = fact(&inner.settings.entry, DETAILS, line.evaluation_result_identifier(), line.compliance_type(), line.result_recorded_time())?;
         if let Some((instance, fact)) = said.and_then(|(_, resource, fact)| Some((instance_in(&resource)?, fact))) {
             keep_newest(&mut found, TargetKey { account, region: region.clone(), instance }, fact);
         }

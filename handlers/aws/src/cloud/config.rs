@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tidegate_engine::ports::Spoke;
 use tidegate_events::fact::{Compliance, Fact, FactSource};
 use tidegate_events::id::InstanceId;
-use tidegate_rules::catalog;
+use tidegate_rules::catalog::{CatalogEntry, PATCH_COMPLIANCE};
 
 use super::Inner;
 use super::fault::{Caller, Failure, Kind, Pages};
@@ -42,18 +42,19 @@ pub(crate) struct Rules {
     known: Mutex<HashMap<Spoke, Listed>>,
 }
 
-/// Whether a deployed rule's name is one of the catalog's: as given, or with what conformance packs, organization rules and
-/// Security Hub add to it (Security Hub drops `-status-check`).
-pub(crate) fn is_catalog_rule(name: &str) -> bool {
-    catalog::entries().iter().flat_map(|entry| &entry.config_rules).any(|rule| {
-        let hub_form = rule.strip_suffix("-status-check").unwrap_or(rule);
-        name.contains(rule.as_str()) || name.strip_prefix("securityhub-").is_some_and(|rest| rest.starts_with(hub_form))
-    })
+/// Whether a result is about what the entry answers: by the resource's type, or by the rule's name.
+fn is_ours(entry: &CatalogEntry, resource_type: &str, rule: &str) -> bool {
+    entry.answers(resource_type, Some(rule)) || entry.is_rule(rule)
 }
 
-/// Whether a result is about what the catalog answers: by the resource's type, or by the rule's name.
-fn is_ours(resource_type: &str, rule: &str) -> bool {
-    catalog::for_resource_type(resource_type).is_some() || is_catalog_rule(rule)
+/// How Config may name what the entry's rules judge.
+fn names_of(entry: &CatalogEntry) -> Vec<(String, &'static str)> {
+    if entry.resource_types.iter().any(|kind| kind == PATCH_COMPLIANCE) {
+        return NAMES.iter().map(|(kind, before)| ((*kind).to_owned(), *before)).collect();
+    }
+    // What Systems Manager says of a node stands behind a prefix; instances stand bare.
+    let before = |kind: &str| if kind.ends_with("Compliance") { "AWS::SSM::ManagedInstanceInventory/" } else { "" };
+    entry.resource_types.iter().map(|kind| (kind.clone(), before(kind))).collect()
 }
 
 /// The instance at the end of a resource id, bare or behind a type.
@@ -66,6 +67,7 @@ pub(crate) fn instance_in(resource_id: &str) -> Option<InstanceId> {
 /// # Errors
 /// Where it lacks what Config always says: it could have been the newest.
 pub(crate) fn fact(
+    entry: &CatalogEntry,
     operation: &'static str,
     identifier: Option<&EvaluationResultIdentifier>,
     compliance: Option<&ComplianceType>,
@@ -83,7 +85,7 @@ pub(crate) fn fact(
         _ => return Ok(None),
     };
     let rule = qualifier.config_rule_name().unwrap_or_default().to_owned();
-    if !is_ours(qualifier.resource_type().unwrap_or_default(), &rule) {
+    if !is_ours(entry, qualifier.resource_type().unwrap_or_default(), &rule) {
         return Ok(None);
     }
     let recorded = recorded.and_then(timestamp).unwrap_or(ordering);
@@ -135,27 +137,33 @@ pub(crate) async fn compliance(
     nodes: Option<u64>,
     inner: &Inner,
 ) -> Result<Vec<(InstanceId, Option<Fact>)>, Failure> {
+    let entry = &*inner.settings.entry;
     let pages = nodes.map(|nodes| usize::try_from(nodes.div_ceil(100)).unwrap_or(usize::MAX).max(1));
     // One call more than the pages: the rules' names, where they are not known.
     let mut facts = match pages.filter(|pages| pages.saturating_add(1) < instances.len()) {
         Some(pages) => match rules_of(&caller, &clients, spoke, inner).await? {
-            Some(rules) if pages.saturating_mul(rules.len()) < instances.len() => by_rules(&caller, &clients, &rules).await?,
-            _ => by_resources(&caller, &clients, instances).await?,
+            Some(rules) if pages.saturating_mul(rules.len()) < instances.len() => by_rules(entry, &caller, &clients, &rules).await?,
+            _ => by_resources(entry, &caller, &clients, instances).await?,
         },
-        None => by_resources(&caller, &clients, instances).await?,
+        None => by_resources(entry, &caller, &clients, instances).await?,
     };
     Ok(instances.iter().map(|instance| (instance.clone(), facts.remove(instance))).collect())
 }
 
-async fn by_resources(caller: &Caller<'_>, clients: &SpokeClients, instances: &[InstanceId]) -> Result<BTreeMap<InstanceId, Fact>, Failure> {
+async fn by_resources(
+    entry: &CatalogEntry,
+    caller: &Caller<'_>,
+    clients: &SpokeClients,
+    instances: &[InstanceId],
+) -> Result<BTreeMap<InstanceId, Fact>, Failure> {
     let mut facts = BTreeMap::new();
     // All names are tried until Config answers to one; from then on it is the only one.
-    let mut names = NAMES.to_vec();
+    let mut names = names_of(entry);
     for instance in instances {
         for (resource_type, before) in names.clone() {
-            let results = by_resource(caller, clients, resource_type, &format!("{before}{instance}")).await?;
+            let results = by_resource(caller, clients, &resource_type, &format!("{before}{instance}")).await?;
             for result in &results {
-                let said = fact(BY_RESOURCE, result.evaluation_result_identifier(), result.compliance_type(), result.result_recorded_time())?;
+                let said = fact(entry, BY_RESOURCE, result.evaluation_result_identifier(), result.compliance_type(), result.result_recorded_time())?;
                 if let Some((_, _, fact)) = said {
                     keep_newest(&mut facts, instance.clone(), fact);
                 }
@@ -182,7 +190,7 @@ async fn by_resource(caller: &Caller<'_>, clients: &SpokeClients, resource_type:
     }
 }
 
-async fn by_rules(caller: &Caller<'_>, clients: &SpokeClients, rules: &[String]) -> Result<BTreeMap<InstanceId, Fact>, Failure> {
+async fn by_rules(entry: &CatalogEntry, caller: &Caller<'_>, clients: &SpokeClients, rules: &[String]) -> Result<BTreeMap<InstanceId, Fact>, Failure> {
     let mut facts = BTreeMap::new();
     for rule in rules {
         let mut pages = Pages::of(BY_RULE);
@@ -190,7 +198,7 @@ async fn by_rules(caller: &Caller<'_>, clients: &SpokeClients, rules: &[String])
             let request = clients.config().get_compliance_details_by_config_rule().config_rule_name(rule).limit(PAGE).set_next_token(pages.token());
             let page = caller.call(BY_RULE, request.send()).await?;
             for result in page.evaluation_results() {
-                let said = fact(BY_RULE, result.evaluation_result_identifier(), result.compliance_type(), result.result_recorded_time())?;
+                let said = fact(entry, BY_RULE, result.evaluation_result_identifier(), result.compliance_type(), result.result_recorded_time())?;
                 if let Some((instance, fact)) = said.and_then(|(_, resource, fact)| Some((instance_in(&resource)?, fact))) {
                     keep_newest(&mut facts, instance, fact);
                 }
@@ -212,7 +220,7 @@ async fn rules_of(caller: &Caller<'_>, clients: &SpokeClients, spoke: &Spoke, in
     if let Some((rules, _)) = known {
         return Ok(rules);
     }
-    let rules = match list_rules(caller, clients).await {
+    let rules = match list_rules(&inner.settings.entry, caller, clients).await {
         Ok(rules) => Some(rules).filter(|rules| !rules.is_empty() && rules.iter().all(|rule| rule.len() <= RULE_NAME_MAX)),
         Err(failure) if failure.kind == Kind::Denied => None,
         Err(failure) => return Err(failure),
@@ -221,9 +229,8 @@ async fn rules_of(caller: &Caller<'_>, clients: &SpokeClients, spoke: &Spoke, in
     Ok(rules)
 }
 
-async fn list_rules(caller: &Caller<'_>, clients: &SpokeClients) -> Result<Vec<String>, Failure> {
-    let managed: Vec<String> =
-        catalog::entries().iter().flat_map(|entry| &entry.config_rules).map(|rule| rule.to_ascii_uppercase().replace('-', "_")).collect();
+async fn list_rules(entry: &CatalogEntry, caller: &Caller<'_>, clients: &SpokeClients) -> Result<Vec<String>, Failure> {
+    let managed: Vec<String> = entry.config_rules.iter().map(|rule| rule.to_ascii_uppercase().replace('-', "_")).collect();
     let mut pages = Pages::of(RULES);
     let mut rules = Vec::new();
     loop {
@@ -231,7 +238,7 @@ async fn list_rules(caller: &Caller<'_>, clients: &SpokeClients) -> Result<Vec<S
         for rule in page.config_rules() {
             let name = rule.config_rule_name().unwrap_or_default();
             let identifier = rule.source().and_then(|source| source.source_identifier()).unwrap_or_default();
-            if is_catalog_rule(name) || managed.iter().any(|managed| managed == identifier) {
+            if entry.is_rule(name) || managed.iter().any(|managed| managed == identifier) {
                 rules.push(name.to_owned());
             }
         }
@@ -243,6 +250,8 @@ async fn list_rules(caller: &Caller<'_>, clients: &SpokeClients) -> Result<Vec<S
 
 #[cfg(test)]
 mod tests {
+    use tidegate_rules::catalog::patch;
+
     use super::*;
 
     #[test]
@@ -253,12 +262,12 @@ mod tests {
             "OrgConfigRule-ec2-managedinstance-patch-compliance-status-check-abcdefgh",
             "securityhub-ec2-managedinstance-patch-compliance-0a1b2c3d",
         ] {
-            assert!(is_catalog_rule(name), "{name}");
+            assert!(patch().is_rule(name), "{name}");
         }
         for name in
             ["", "s3-bucket-public-read-prohibited", "ec2-managedinstance-association-compliance-status-check", "ec2-managedinstance-patch-compliance-x"]
         {
-            assert!(!is_catalog_rule(name), "{name}");
+            assert!(!patch().is_rule(name), "{name}");
         }
     }
 

@@ -33,6 +33,8 @@ impl Limits {
     fn of(operation: &str) -> Self {
         match operation {
             "ssm:SendCommand" => Self { start: 2_000, ceiling: 10_000, burst: 5 },
+            // One a second by Service Quotas (aws-facts 4).
+            "ssm:StartAutomationExecution" => Self { start: 1_000, ceiling: 2_000, burst: 1 },
             "sts:AssumeRole" => Self { start: 50_000, ceiling: 200_000, burst: 50 },
             _ if operation.starts_with("organizations:") => Self { start: 5_000, ceiling: 10_000, burst: 10 },
             _ => Self { start: 10_000, ceiling: 40_000, burst: 20 },

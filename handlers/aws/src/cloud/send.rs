@@ -32,7 +32,7 @@ const TIMEOUTS: std::ops::RangeInclusive<u32> = 30..=2_592_000;
 
 /// Set once the request is handed to the connection.
 #[derive(Debug, Clone, Default)]
-struct Handed(Arc<AtomicBool>);
+pub(super) struct Handed(pub(super) Arc<AtomicBool>);
 
 #[dyn_dispatch_hint]
 impl Intercept for Handed {
@@ -55,12 +55,12 @@ pub(super) async fn send(inner: &Inner, request: &SendRequest) -> SendOutcome {
     let clients = match inner.sessions.enter(spoke).await {
         Ok(clients) => clients,
         // Nothing has left yet: what may pass by itself is tried again, under all gates.
-        Err(fault) if fault.is_passing() => return unsent(&fault.to_string()),
+        Err(fault) if fault.is_passing() => return unsent(SEND, &fault.to_string()),
         Err(fault) => return SendOutcome::Denied { why: fault.to_string() },
     };
     let caller = Caller::spoke(inner.hub.meter(), spoke);
     if let Err(failure) = caller.turn(SEND).await {
-        return unsent(&failure.to_string());
+        return unsent(SEND, &failure.to_string());
     }
     let handed = Handed::default();
     // INVARIANT (one writer per target): signed with the intent's time, so that AWS refuses a sender that froze meanwhile.
@@ -109,8 +109,8 @@ fn unfit(request: &SendRequest) -> Option<String> {
     None
 }
 
-fn unsent(why: &str) -> SendOutcome {
-    tracing::warn!(operation = SEND, "nothing was sent: {why}");
+pub(super) fn unsent(operation: &str, why: &str) -> SendOutcome {
+    tracing::warn!(operation, "nothing was sent: {why}");
     SendOutcome::Throttled
 }
 

@@ -64,7 +64,7 @@ impl SpokeClients {
         })
     }
 
-    /// For SendCommand alone: nothing is repeated, and no clock is corrected behind the intent's back.
+    /// For SendCommand and StartAutomationExecution: nothing is repeated, and no clock is corrected behind the intent's back.
     pub(crate) fn ssm_once(&self) -> &aws_sdk_ssm::Client {
         self.ssm_once.get_or_init(|| {
             let config = aws_sdk_ssm::config::Builder::from(&self.config)

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tidegate_rules::policy::{self, Policy};
 
 use crate::args::{PolicyArgs, PolicyCommand};
+use crate::cmd::catalog;
 use crate::failure::Failure;
 use crate::screen;
 
@@ -42,6 +43,15 @@ const POLICY_BYTES_MAX: u64 = 1024 * 1024;
 /// # Errors
 /// When it can't be read or is wrong: every fault with line and column.
 pub fn read(path: Option<&Path>) -> Result<Policy, Failure> {
+    read_with(path, None)
+}
+
+/// As [`read`], where the policy may name entries of this folder.
+///
+/// # Errors
+/// As for [`read`], and when an entry is wrong.
+pub fn read_with(path: Option<&Path>, folder: Option<&Path>) -> Result<Policy, Failure> {
+    let catalog = catalog::read(folder)?;
     let Some(path) = path else { return policy::default_policy().map_err(|errors| Failure::Usage(errors.to_string())) };
     let size = std::fs::metadata(path).map_err(|error| Failure::file(path, "read", &error))?;
     if size.is_dir() {
@@ -52,7 +62,7 @@ pub fn read(path: Option<&Path>) -> Result<Policy, Failure> {
     }
     let bytes = std::fs::read(path).map_err(|error| Failure::file(path, "read", &error))?;
     let text = String::from_utf8(bytes).map_err(|_| Failure::Placed(format!("{}:1:1: not UTF-8: expected a policy in TOML", path.display())))?;
-    let policy = policy::parse(&text, &path.display().to_string()).map_err(|errors| Failure::Placed(errors.to_string()))?;
+    let policy = policy::parse_with(&text, &path.display().to_string(), &catalog).map_err(|errors| Failure::Placed(errors.to_string()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     policy.with_runs(|name| read_run(&folder.join(name))).map_err(|wrong| Failure::Placed(wrong.join("\n")))
 }
@@ -81,7 +91,7 @@ pub fn run(args: &PolicyArgs) -> Result<u8, Failure> {
             return Ok(0);
         }
     };
-    let policy = read(Some(&file.file))?;
+    let policy = read_with(Some(&file.file), file.catalog.as_deref())?;
     let lints: Vec<PolicyLint> = policy::lint(&policy).into_iter().map(|lint| PolicyLint { rule: lint.rule.to_owned(), message: lint.message }).collect();
     let sentences = if explain { policy::explain(&policy) } else { Vec::new() };
     if file.json {

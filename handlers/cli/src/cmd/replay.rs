@@ -14,7 +14,7 @@ use tidegate_events::wire::{self, Parsed};
 use tidegate_world::{Fleet, Spec, World};
 
 use crate::args::ReplayArgs;
-use crate::cmd::policy;
+use crate::cmd::{catalog, policy};
 use crate::drive::{Drive, People};
 use crate::failure::Failure;
 use crate::screen;
@@ -34,7 +34,7 @@ pub struct Input {
 /// # Errors
 /// When a path, policy, fleet or store can't be used.
 pub async fn run(args: &ReplayArgs) -> Result<u8, Failure> {
-    let policy = policy::read(args.policy.as_deref())?;
+    let policy = policy::read_with(args.policy.as_deref(), args.catalog.as_deref())?;
     let approve_as = names(&args.approve_as)?;
     let inputs = read_inputs(&args.path)?;
     let fleet = args.fleet.as_deref().map(read_fleet).transpose()?;
@@ -45,7 +45,7 @@ pub async fn run(args: &ReplayArgs) -> Result<u8, Failure> {
         Some(fleet) => Spec::from_fleet(fleet),
         None => Spec::from_targets(seen.targets),
     };
-    let (store, world) = open(args.store.as_deref(), spec, start)?;
+    let (store, world) = open(args.store.as_deref(), catalog::simulated(spec, &policy), start)?;
     let engine = Engine::new(store, world, policy);
     let mut drive = Drive::new(engine, start, People { approve_as, resume_as: None }).await?;
     let bar = screen::bar("events", inputs.iter().map(|input| input.bytes.len() as u64).sum());
@@ -182,7 +182,9 @@ fn look_ahead(inputs: &[Input]) -> Seen {
         let Parsed::Event { event, at, .. } = read.parsed else { continue };
         seen.first_at.get_or_insert(at);
         match event {
-            Event::Finding { target, fact } => *seen.targets.entry(target).or_default() |= fact.compliance == Compliance::NonCompliant,
+            Event::Finding { target, fact } | Event::FindingOf { target, fact, .. } => {
+                *seen.targets.entry(target).or_default() |= fact.compliance == Compliance::NonCompliant
+            }
             Event::InstanceChanged { target, .. } | Event::InvocationChanged { target, .. } => {
                 seen.targets.entry(target).or_default();
             }

@@ -132,7 +132,7 @@ pub async fn run(args: &ServeArgs) -> Result<u8, Failure> {
         #[cfg(not(feature = "aws"))]
         return Err(Failure::without_aws("--cloud aws"));
     }
-    let policy = policy::read(args.policy.as_deref())?;
+    let policy = policy::read_with(args.policy.as_deref(), args.catalog.as_deref())?;
     let spec = match &args.fleet {
         Some(path) => Spec::from_fleet(&replay::read_fleet(path)?),
         None => Spec::default(),
@@ -251,7 +251,7 @@ fn learn(service: &Service<World>, reads: &[Read]) -> Result<(), Failure> {
     let mut targets: BTreeMap<TargetKey, bool> = BTreeMap::new();
     for read in reads {
         match &read.parsed {
-            Parsed::Event { event: Event::Finding { target, fact }, .. } => {
+            Parsed::Event { event: Event::Finding { target, fact } | Event::FindingOf { target, fact, .. }, .. } => {
                 *targets.entry(target.clone()).or_default() |= fact.compliance == Compliance::NonCompliant
             }
             Parsed::Event { event: Event::InstanceChanged { target, .. }, .. } => {

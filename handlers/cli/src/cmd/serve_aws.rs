@@ -98,12 +98,12 @@ impl Settings {
 /// # Errors
 /// When settings, store, policy or address can't be used, or the store fails while it runs.
 pub async fn run(args: &ServeArgs) -> Result<u8, Failure> {
-    let policy = policy::read(args.policy.as_deref())?;
+    let policy = policy::read_with(args.policy.as_deref(), args.catalog.as_deref())?;
     let hub = Hub::load(None, tidegate_aws::trust::Trust::System).await;
     let settings = Settings::read(&|name| std::env::var(name).ok(), hub.region().is_some()).map_err(|error| Failure::Usage(error.to_string()))?;
     let store = EmbeddedStore::Sqlite(SqliteStore::open(&args.store)?);
     let newest = store.newest().await.map_err(|error| Failure::machine("the store can't be read", &error))?;
-    let cloud = AwsCloud::of_hub(hub.clone(), settings.cloud());
+    let cloud = AwsCloud::of_hub(hub.clone(), CloudSettings { entry: std::sync::Arc::new(policy.entry().clone()), ..settings.cloud() });
     let service = Arc::new(Service::new(Engine::new(store, cloud, policy), serve::Clock::Wall { not_before: newest.unwrap_or(Timestamp::MIN) }));
     let post = Post { events: EventQueue::new(hub.sqs().clone(), &settings.events), refused: EventQueue::new(hub.sqs().clone(), &settings.refused) };
     let listener = serve::listen(args.listen).await?;

@@ -7,7 +7,7 @@ use tidegate_events::id::PersonId;
 use tidegate_world::{Faults, Spec, World};
 
 use crate::args::{FaultLevel, SimulateArgs};
-use crate::cmd::{policy, replay};
+use crate::cmd::{catalog, policy, replay};
 use crate::drive::{Drive, People};
 use crate::failure::Failure;
 use crate::screen;
@@ -45,7 +45,7 @@ pub fn people() -> Result<People, Failure> {
 /// # Errors
 /// When the policy or scenario can't be used.
 pub async fn run(args: &SimulateArgs) -> Result<u8, Failure> {
-    let policy = policy::read(args.policy.as_deref())?;
+    let policy = policy::read_with(args.policy.as_deref(), args.catalog.as_deref())?;
     let (accounts, regions, instances, faults) = match args.scenario.as_deref() {
         None => (args.accounts, args.regions, args.instances, args.faults),
         Some("list") => {
@@ -66,7 +66,7 @@ pub async fn run(args: &SimulateArgs) -> Result<u8, Failure> {
         FaultLevel::Heavy => Faults::heavy(),
     };
     let start = start()?;
-    let world = World::new(Spec::generate(accounts, regions, instances, args.seed, faults), start);
+    let world = World::new(catalog::simulated(Spec::generate(accounts, regions, instances, args.seed, faults), &policy), start);
     let engine = Engine::new(EmbeddedStore::Memory(MemoryStore::new()), world, policy);
     let mut drive = Drive::new(engine, start, people()?).await?;
     drive.count_deliveries();

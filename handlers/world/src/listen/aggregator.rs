@@ -16,7 +16,7 @@ use super::select::{self, Query};
 use crate::draw::Draw;
 use crate::host::{Host, Verdict};
 use crate::state::State;
-use crate::wire::{RESOURCE_TYPE, instance_arn, partition};
+use crate::wire::{PATCH_COMPLIANCE, instance_arn, partition};
 
 /// The one aggregator that the hub has.
 pub const AGGREGATOR_NAME: &str = "organization";
@@ -217,8 +217,8 @@ fn resources<'a>(state: &'a State, host: &'a Host) -> Vec<select::Resource<'a>> 
     }
     if host.is_registered() {
         found.push(resource("AWS::SSM::ManagedInstanceInventory", id.to_owned(), false));
-        if state.records(host) && host.captured.is_some() {
-            found.push(resource(RESOURCE_TYPE, format!("{RESOURCE_PREFIX}{id}"), false));
+        if state.records(host) && host.captured.is_some() && state.rule.is_none() {
+            found.push(resource(PATCH_COMPLIANCE, format!("{RESOURCE_PREFIX}{id}"), false));
         }
     }
     found

@@ -11,7 +11,7 @@ use super::read;
 use crate::clock::ms;
 use crate::host::{Host, Verdict};
 use crate::state::State;
-use crate::wire::{RESOURCE_TYPE, rule_arn};
+use crate::wire::rule_arn;
 
 /// What a resource id of this type begins with (aws-facts 1.2).
 pub(super) const RESOURCE_PREFIX: &str = "AWS::SSM::ManagedInstanceInventory/";
@@ -97,14 +97,19 @@ pub(super) fn describe_config_rules(asked: &mut Asked<'_>, body: &[u8]) -> Answe
     let names = rules(asked, &describe.config_rule_names)?;
     let page = Page::at(asked, &format!("{:?}", describe.config_rule_names), 25, describe.next_token.as_deref()).map_err(wrong_token)?;
     let (names, next) = page.cut(names);
+    let state = &asked.inner.state;
+    let (kind, identifier) = match &state.rule {
+        None => (state.resource_type(), "EC2_MANAGEDINSTANCE_PATCH_COMPLIANCE_STATUS_CHECK".to_owned()),
+        Some(rule) => (rule.resource_type.as_str(), rule.name.to_ascii_uppercase().replace('-', "_")),
+    };
     let line = |name: &str| {
         let arn = rule_arn(asked.spoke.account, &asked.spoke.region, name);
         // Who made a rule stands in its ARN, where a service did.
         let creator = arn.split_once("aws-service-rule/").and_then(|(_, rest)| rest.split_once('/')).map(|(creator, _)| creator.to_owned());
         compact(json!({
             "ConfigRuleName": name, "ConfigRuleArn": arn, "ConfigRuleId": rule_id(&arn), "Description": "Checks the patch compliance of managed instances.",
-            "Scope": { "ComplianceResourceTypes": [RESOURCE_TYPE] },
-            "Source": { "Owner": "AWS", "SourceIdentifier": "EC2_MANAGEDINSTANCE_PATCH_COMPLIANCE_STATUS_CHECK" }, "InputParameters": "{}",
+            "Scope": { "ComplianceResourceTypes": [kind] },
+            "Source": { "Owner": "AWS", "SourceIdentifier": identifier }, "InputParameters": "{}",
             "ConfigRuleState": "ACTIVE", "EvaluationModes": [{ "Mode": "DETECTIVE" }], "CreatedBy": creator,
         }))
     };
@@ -173,7 +178,7 @@ pub(super) fn result(state: &State, host: &Host, verdict: Verdict, rule: &str) -
     json!({
         "EvaluationResultIdentifier": {
             "EvaluationResultQualifier": {
-                "ConfigRuleName": rule, "ResourceType": RESOURCE_TYPE, "ResourceId": format!("{RESOURCE_PREFIX}{}", host.key.instance), "EvaluationMode": "DETECTIVE",
+                "ConfigRuleName": rule, "ResourceType": state.resource_type(), "ResourceId": state.resource_id(&host.key.instance), "EvaluationMode": "DETECTIVE",
             },
             "OrderingTimestamp": epoch(verdict.ordering),
         },
@@ -216,7 +221,8 @@ pub(super) fn get_compliance_details_by_resource(asked: &mut Asked<'_>, body: &[
     let types = get.compliance_types.iter().map(|word| compliance(word)).collect::<Result<Vec<_>, _>>()?;
     let page = Page::at(asked, &format!("{kind} {id} {types:?}"), 10, get.next_token.as_deref()).map_err(wrong_token)?;
     let (state, names) = (&asked.inner.state, rules(asked, &[])?);
-    let instance = id.strip_prefix(RESOURCE_PREFIX).filter(|_| kind == RESOURCE_TYPE).and_then(|id| id.parse::<InstanceId>().ok());
+    let instance = id.rsplit('/').next().and_then(|id| id.parse::<InstanceId>().ok());
+    let instance = instance.filter(|instance| kind == state.resource_type() && id == state.resource_id(instance));
     let host = instance.and_then(|instance| state.find_in(&asked.spoke, &instance));
     let found = host.and_then(|host| Some((host, host.verdict?))).filter(|(_, verdict)| types.is_empty() || types.contains(&verdict.compliance));
     let lines: Vec<Value> = found.into_iter().flat_map(|(host, verdict)| names.iter().map(move |name| result(state, host, verdict, name))).collect();

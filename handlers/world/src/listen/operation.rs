@@ -1,7 +1,7 @@
 //! The operations that are answered.
 
 use super::answer::{Answer, Asked};
-use super::{Service, aggregator, config, organizations, ssm, ssm_nodes, tagging};
+use super::{Service, aggregator, config, organizations, ssm, ssm_automation, ssm_nodes, tagging};
 
 /// One operation.
 pub(super) struct Operation {
@@ -14,9 +14,9 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// SendCommand draws faults of its own, which know about the marker.
+    /// What starts something draws faults of its own, which know about marker or token.
     pub fn is_send(&self) -> bool {
-        self.name == "SendCommand"
+        matches!(self.name, "SendCommand" | "StartAutomationExecution")
     }
 }
 
@@ -26,12 +26,16 @@ macro_rules! operations {
     };
 }
 
-static OPERATIONS: [Operation; 27] = operations! {
+static OPERATIONS: [Operation; 31] = operations! {
     Ssm "ssm" SendCommand ssm::send_command;
     Ssm "ssm" ListCommands ssm::list_commands;
     Ssm "ssm" ListCommandInvocations ssm::list_command_invocations;
     Ssm "ssm" GetCommandInvocation ssm::get_command_invocation;
     Ssm "ssm" CancelCommand ssm::cancel_command;
+    Ssm "ssm" StartAutomationExecution ssm_automation::start_automation_execution;
+    Ssm "ssm" GetAutomationExecution ssm_automation::get_automation_execution;
+    Ssm "ssm" DescribeAutomationExecutions ssm_automation::describe_automation_executions;
+    Ssm "ssm" StopAutomationExecution ssm_automation::stop_automation_execution;
     Ssm "ssm" DescribeInstanceInformation ssm_nodes::describe_instance_information;
     Ssm "ssm" DescribeInstancePatchStates ssm_nodes::describe_instance_patch_states;
     Ssm "ssm" DescribeInstancePatches ssm_nodes::describe_instance_patches;

@@ -1,5 +1,6 @@
 //! Stories about the world, told with its own API: what the engine sees, and what is true behind it.
 
+mod automation;
 mod config;
 mod durable;
 mod events;

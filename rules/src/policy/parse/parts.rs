@@ -4,10 +4,11 @@ use tidegate_events::host::Platform;
 use tidegate_events::id::PersonId;
 
 use super::YEAR_SECS;
+use crate::catalog::{DOCUMENT_EXPECTED, Hooks, Step, is_document};
 use crate::cron::Cron;
 use crate::policy::read::{At, Section};
 use crate::policy::text::{nearest, quoted, short};
-use crate::policy::{ApprovalRule, Belts, BlastRadius, Collect, Exemption, Freeze, Retry, Selector, TagLimit, Window, defaults};
+use crate::policy::{ApprovalRule, Belts, BlastRadius, Collect, Exemption, Freeze, Policy, RebootMode, Retry, Selector, TagLimit, Window, defaults};
 use crate::window;
 
 const USE_A_FREEZE: &str = "use a `[[freeze]]` to stop for a while";
@@ -24,6 +25,38 @@ pub(super) fn collect(top: &Section<'_>) -> Collect {
         gather_secs: section.secs("gather_secs", 0..=YEAR_SECS).map_or(default.gather_secs, |secs| secs.value),
         close_lead_secs: section.secs("close_lead_secs", 0..=YEAR_SECS).map_or(default.close_lead_secs, |secs| secs.value),
         emergency: section.flag("emergency").unwrap_or(default.emergency),
+    }
+}
+
+/// Documents that run around the install, in the policy or in a wave.
+pub(super) fn hooks(section: &Section<'_>, name: impl Into<String>) -> Hooks {
+    let Some(section) = section.table("hooks", name, &["pre", "post", "on_exit"]) else {
+        return Hooks::default();
+    };
+    let document = |key: &str| {
+        let found = section.text(key)?;
+        if !is_document(found.value) {
+            section.report.at(&found.span, format!("the document `{}` is wrong: {DOCUMENT_EXPECTED}", short(found.value)));
+        }
+        Some(found.value.to_owned())
+    };
+    Hooks { pre: document("pre"), post: document("post"), on_exit: document("on_exit") }
+}
+
+/// What the catalog entry must be able to do for this policy.
+pub(super) fn check_entry(top: &Section<'_>, policy: &Policy) {
+    let entry = policy.entry();
+    let span = top.text("remediation").map_or(0..0, |found| found.span);
+    let asks = !policy.hooks.is_empty() || policy.waves.iter().any(|wave| !wave.hooks.is_empty());
+    if asks && entry.hooks.is_none() {
+        top.report.at(&span, format!("the policy names hooks, but catalog entry `{}` has no document that runs them: remove the hooks", entry.name));
+    }
+    if let (true, Some(own)) = (asks, entry.documents.values().find_map(|special| special.document.as_ref())) {
+        let what = format!("catalog entry `{}` runs `{own}` on one platform", entry.name);
+        top.report.at(&span, format!("the policy names hooks, but {what}, which runs none: remove the hooks"));
+    }
+    if policy.reboot == RebootMode::Separate && entry.pins_patches() && !entry.steps.contains_key(&Step::Reboot) {
+        top.report.at(&span, format!("`reboot = \"separate\"` needs a reboot step, which catalog entry `{}` does not have", entry.name));
     }
 }
 

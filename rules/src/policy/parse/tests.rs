@@ -178,7 +178,7 @@ fn all_errors_come_together_in_the_order_of_the_file() {
         errors(text),
         [
             "p.toml:1:8: the name `My Policy` is wrong: expected 1 to 58 lower-case letters, digits or `-`",
-            "p.toml:2:1: unknown key `quorom` in the policy: expected one of `name`, `description`, `environment`, `remediation`, `execution_timeout_secs`, `reboot`, `failure_budget`, `calendars`, `collect`, `approval`, `blast_radius`, `wave`, `window`, `freeze`, `retry`, `exemption`, `belts`, `schedule` and `sla`",
+            "p.toml:2:1: unknown key `quorom` in the policy: expected one of `name`, `description`, `environment`, `remediation`, `execution_timeout_secs`, `reboot`, `failure_budget`, `calendars`, `collect`, `approval`, `blast_radius`, `wave`, `window`, `freeze`, `retry`, `exemption`, `belts`, `schedule`, `sla` and `hooks`",
             "p.toml:5:10: `quorum` in `[approval]` must be a whole number of people from 0 to 10, not the string \"2\"",
             "p.toml:6:5: unknown key `expires` in `[approval]`: did you mean `expires_secs`?",
             "p.toml:9:8: `0 2 * * *` has 5 fields: expected six (minutes hours day-of-month month day-of-week year), such as `cron(0 2 ? * SUN *)`, in window `ö`",
@@ -484,4 +484,63 @@ fn deadlines_are_read_and_every_fault_is_named() {
 fn neither_schedules_nor_deadlines_change_the_digest_of_a_policy_without_them() {
     let json = default_policy().unwrap().to_json();
     assert!(!json.contains("schedules") && !json.contains("slas"));
+}
+
+const OWN: &str = r#"
+name = "acme"
+title = "does as Acme does"
+resource_types = ["AWS::EC2::Instance"]
+config_rules = ["acme-rule"]
+runner = "automation"
+document = "Acme-Mend"
+target_parameter = "InstanceId"
+proof = "config_verdict"
+[steps.run]
+Role = "arn:{partition}:iam::{account}:role/acme"
+"#;
+
+#[test]
+fn hooks_are_read_and_change_the_digest_only_where_they_are() {
+    let plain = parse("name = \"p\"\n", "p.toml").unwrap();
+    assert!(!plain.to_json().contains("hooks") && !plain.to_json().contains("custom_entry"), "digests of yesterday stay");
+    let text = "name = \"p\"\n[hooks]\npre = \"Acme-Check\"\n[[wave]]\nname = \"canary\"\nshare = \"5%\"\nhooks = { pre = \"Acme-Look\", on_exit = \"Acme-Tell\" }\n[[wave]]\nname = \"rest\"\n";
+    let hooked = parse(text, "p.toml").unwrap();
+    assert_eq!(serde_json::from_str::<Policy>(&hooked.to_json()).unwrap(), hooked);
+    let wish = |wave: &str| serde_json::to_string(&hooked.wish_for(wave).hooks).unwrap();
+    assert_eq!(wish("canary"), r#"{"pre":"Acme-Look","on_exit":"Acme-Tell"}"#);
+    assert_eq!(wish("rest"), r#"{"pre":"Acme-Check"}"#);
+    assert_ne!(hooked.digest(), parse(&text.replace("Acme-Look", "Acme-Luck"), "p.toml").unwrap().digest());
+    let said = crate::policy::explain(&hooked).join(" ");
+    assert!(
+        said.contains("`Acme-Check` before the install")
+            && said.contains("In wave `canary` the hooks are `Acme-Look` before the install and `Acme-Tell` at the end"),
+        "{said}"
+    );
+    let wrong = |text: &str| parse(text, "p.toml").unwrap_err().to_string();
+    assert!(
+        wrong("name = \"p\"\n[hooks]\npre = \"no good\"\n").contains("3:7: the document `no good` is wrong"),
+        "{}",
+        wrong("name = \"p\"\n[hooks]\npre = \"no good\"\n")
+    );
+    assert!(wrong("name = \"p\"\n[hooks]\nprae = \"Acme\"\n").contains("unknown key `prae`"));
+    assert!(wrong("name = \"p\"\nremediation = \"association\"\n[hooks]\npre = \"Acme-Check\"\n").contains("has no document that runs them"));
+}
+
+#[test]
+fn an_entry_of_the_users_own_is_pinned_with_the_policy() {
+    let catalog = Catalog::with([("acme.toml", OWN)]).unwrap();
+    let text = "name = \"p\"\nremediation = \"acme\"\n";
+    let policy = parse_with(text, "p.toml", &catalog).unwrap();
+    assert_eq!((policy.lane().unwrap().as_str(), policy.entry().document.as_str()), ("acme-p", "Acme-Mend"));
+    let again: Policy = serde_json::from_str(&policy.to_json()).unwrap();
+    assert_eq!((again.entry(), again.digest()), (policy.entry(), policy.digest()));
+    let changed = Catalog::with([("acme.toml", OWN.replace("Acme-Mend", "Acme-Break").as_str())]).unwrap();
+    assert_ne!(parse_with(text, "p.toml", &changed).unwrap().digest(), policy.digest(), "an approval covers what the entry says");
+    let unknown = parse(text, "p.toml").unwrap_err().to_string();
+    assert!(unknown.contains("the remediation `acme` is not in the catalog"), "{unknown}");
+    assert!(
+        crate::policy::explain(&policy)
+            .join(" ")
+            .contains("It runs the Automation runbook `Acme-Mend` about the instance, as a catalog entry of your own says")
+    );
 }
