@@ -81,3 +81,22 @@ fn patterns_match_their_samples_and_no_others_by_a_third_partys_matcher() {
     let wanted: BTreeMap<&str, Vec<u32>> = wanted.into_iter().map(|(name, samples)| (name, samples.to_vec())).collect();
     assert_eq!(matched, wanted);
 }
+
+/// Hub and spokes deployed by CloudFormation, where signatures, roles and policies are enforced by a third party: every function makes
+/// every call with its own deployed role, and what the template does not give it is refused. What the emulator does not know of the
+/// templates is changed by tests/rig/emulated.py, and here.
+#[test]
+fn deployed_roles_allow_what_is_needed_and_an_emulators_iam_refuses_the_rest() {
+    let hub = rig::ministack(Ministack { auth: true, ..Ministack::default() }).unwrap();
+    let said = rig::drive("deploy_templates.py", &["--endpoint", &hub.endpoint], &[]).unwrap();
+    assert_eq!(said["faults"], serde_json::json!([]), "{said:#}");
+    let count = |path: &str| said.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("no {path} in {said:#}"));
+    assert!(count("/made") >= 110, "{said:#}");
+    assert!(count("/roles/allowed") >= 60 && count("/roles/denied") >= 90, "{said:#}");
+    // Two roles in three accounts; other functions, wrong external ids and a foreign account stay out.
+    assert_eq!((count("/spokes/entered"), count("/spokes/refused")), (6, 42), "{said:#}");
+    assert_eq!((count("/events/carried"), count("/events/left")), (6, 6), "{said:#}");
+    let changed = |name: &str| -> Vec<&str> { said[name].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect() };
+    let rejected: Vec<&str> = ["changed_in_hub", "changed_in_spoke"].iter().flat_map(|name| changed(name)).filter(|line| line.contains(": AWS::")).collect();
+    assert_eq!(rejected, ["BusTakesTheOrganization: AWS::Events::EventBusPolicy", "conditions: AWS::Region", "ConfigRule: AWS::Config::ConfigRule"]);
+}
