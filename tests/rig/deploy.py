@@ -161,6 +161,8 @@ def statements_of(hub, function, table, topic, bucket):
         allowed.append(statement(["sqs:SendMessage", "sqs:SendMessageBatch", "sqs:GetQueueUrl"], [queue_arn(hub, queue) for queue in sends_to]))
     if function in ENTERS_SPOKES:
         allowed.append(statement(["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"], f"arn:aws:iam::*:role/{SPOKE_ROLE}"))
+    # An inventory is of active accounts.
+    if function in ("gate", *ENTERS_SPOKES):
         allowed.append(statement(["organizations:ListRoots", "organizations:ListOrganizationalUnitsForParent", "organizations:ListAccountsForParent"], "*"))
     # Percentages are of the organization's inventory: counted when a campaign is cut, and when lost findings are looked for.
     if function in ("gate", "reevaluate"):

@@ -157,8 +157,23 @@ pub fn folder() -> Result<PathBuf, Error> {
 /// # Panics
 /// When the drivers' packages can't be installed.
 pub fn drive(driver: &str, args: &[&str], env: &[(String, String)]) -> Result<Value, Error> {
+    run_driver(python(), driver, args, env)
+}
+
+/// As [`drive`], with the linters of templates and policies instead of the AWS clients.
+///
+/// # Errors
+/// As [`drive`].
+///
+/// # Panics
+/// When the linters can't be installed.
+pub fn lint(driver: &str, args: &[&str]) -> Result<Value, Error> {
+    run_driver(environment::environment(environment::LINT).join("bin/python"), driver, args, &[])
+}
+
+fn run_driver(python: PathBuf, driver: &str, args: &[&str], env: &[(String, String)]) -> Result<Value, Error> {
     let script = root().join("tests/rig").join(driver);
-    let mut command = Command::new(python());
+    let mut command = Command::new(python);
     // No writing beside the sources, and nobody's own credentials or profile.
     command.arg("-B").arg(script).args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_DEFAULT_REGION", "us-east-1").envs(env.iter().cloned());

@@ -18,6 +18,7 @@ pub(super) struct Part(&'static str);
 pub(super) const MINISTACK: Part = Part("ministack");
 pub(super) const MOTO: Part = Part("moto");
 pub(super) const DRIVERS: Part = Part("drivers");
+pub(super) const LINT: Part = Part("lint");
 
 /// `<target>/rig`: environments, logs and what servers keep.
 pub(super) fn folder() -> PathBuf {
