@@ -182,8 +182,7 @@ impl CatalogEntry {
     /// (organization rules, conformance packs, Security Hub), so AWS's name is looked for inside it. What is alone with its
     /// resource type needs no name.
     pub fn answers(&self, resource_type: &str, rule: Option<&str>) -> bool {
-        self.resource_types.iter().any(|answered| answered == resource_type)
-            && (!needs_rule(resource_type) || rule.is_some_and(|rule| self.is_rule(rule)))
+        self.resource_types.iter().any(|answered| answered == resource_type) && (!needs_rule(resource_type) || rule.is_some_and(|rule| self.is_rule(rule)))
     }
 
     /// Whether a deployed Config rule is one of this entry's, by its name.

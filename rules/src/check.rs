@@ -11,8 +11,8 @@ use tidegate_events::hold::Scope;
 use tidegate_events::id::{BatchId, CellId, Digest, InstanceId, TargetKey, WaveId};
 use tidegate_events::journal::Line;
 
-use crate::catalog::Proof;
 use crate::apply::{Fold, apply};
+use crate::catalog::Proof;
 use crate::freeze;
 use crate::key::Key;
 use crate::policy::Policy;

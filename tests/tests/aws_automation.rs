@@ -75,10 +75,7 @@ async fn answers_prove_what_they_say_and_no_more() {
         (fault(400, "ThrottlingException", "Rate exceeded"), SendOutcome::Throttled),
         (fault(400, "AutomationExecutionLimitExceededException", "too many"), SendOutcome::Throttled),
         (fault(400, "AccessDeniedException", "not you"), SendOutcome::Denied { why: why("AccessDeniedException", "not you") }),
-        (
-            fault(400, "AutomationDefinitionNotFoundException", "none"),
-            SendOutcome::Refused { why: why("AutomationDefinitionNotFoundException", "none") },
-        ),
+        (fault(400, "AutomationDefinitionNotFoundException", "none"), SendOutcome::Refused { why: why("AutomationDefinitionNotFoundException", "none") }),
     ];
     for (answer, expected) in cases {
         let mut answer = Some(answer);
@@ -137,7 +134,10 @@ async fn a_search_leaves_children_and_other_runbooks_out() {
     let server = spoke_says(move |_| Reply::Json(200, json!({ "AutomationExecutionMetadataList": lines })));
     let (after, before) = (Timestamp::from_second(1_795_199_700).unwrap(), Timestamp::from_second(1_795_200_900).unwrap());
     let found = server.cloud(CloudSettings::default()).list_executions(&spoke(), "AWSSupport-ConfigureEC2Metadata", after, before).await.unwrap();
-    assert_eq!(found.iter().map(|seen| (seen.command.as_str(), seen.instances.clone())).collect::<Vec<_>>(), [("00000000-0000-4000-8000-000000000007", vec![instance(1)])]);
+    assert_eq!(
+        found.iter().map(|seen| (seen.command.as_str(), seen.instances.clone())).collect::<Vec<_>>(),
+        [("00000000-0000-4000-8000-000000000007", vec![instance(1)])]
+    );
     let filters = server.of("DescribeAutomationExecutions")[0].json()["Filters"].clone();
-    assert_eq!(filters[1], json!({ "Key": "StartTimeAfter", "Values": ["2026-11-20T19:21:39Z"] }));
+    assert_eq!(filters[1], json!({ "Key": "StartTimeAfter", "Values": ["2026-11-20T18:34:59Z"] }));
 }

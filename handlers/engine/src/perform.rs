@@ -11,10 +11,10 @@ use tidegate_events::event::{Answer, Event, RosterMember};
 use tidegate_events::fact::Fact;
 use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, InstanceId, Region, TargetKey, WaveId};
-use tidegate_rules::desk::later;
-use tidegate_rules::sending::SendOrder;
-use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX, Counts};
 use tidegate_rules::catalog::{Job, PATCH_COMPLIANCE, Runner};
+use tidegate_rules::desk::later;
+use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX, Counts};
+use tidegate_rules::sending::SendOrder;
 use tidegate_rules::state::{Batch, BatchPhase, Chunk, RosterEntry};
 use tidegate_rules::{Key, State, sending};
 

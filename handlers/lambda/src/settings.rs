@@ -170,9 +170,7 @@ fn read_catalog(reader: &mut Reader<'_>, read_file: &dyn Fn(&str) -> Result<Stri
     let Some(names) = reader.maybe("TIDEGATE_CATALOG") else { return Some(Catalog::default()) };
     let names: Vec<&str> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     let read: Result<Vec<(&str, String)>, String> = names.iter().map(|name| Ok((*name, read_file(name)?))).collect();
-    let catalog = read.and_then(|files| {
-        Catalog::with(files.iter().map(|(name, text)| (*name, text.as_str()))).map_err(|errors| errors.to_string())
-    });
+    let catalog = read.and_then(|files| Catalog::with(files.iter().map(|(name, text)| (*name, text.as_str()))).map_err(|errors| errors.to_string()));
     catalog.map_err(|why| reader.fault(format!("`TIDEGATE_CATALOG` is `{}`: {why}", names.join(",")))).ok()
 }
 

@@ -99,9 +99,7 @@ impl State {
             News::SsmCompliance { host: at, compliant } => self.draw("ssm compliance event").on(host(at)).on(u64::from(*compliant)),
             News::Command { command: at, status } => self.draw("command event").on(command(at)).text(status),
             News::Invocation { command: at, slot, status } => self.draw("invocation event").on(command(at)).on(u64::from(*slot)).text(status),
-            News::Execution { execution: at, status } => {
-                self.draw("execution event").on(self.execution(*at).map_or(0, |execution| execution.id)).text(status)
-            }
+            News::Execution { execution: at, status } => self.draw("execution event").on(self.execution(*at).map_or(0, |execution| execution.id)).text(status),
             News::Instance { host: at, state } => self.draw("instance event").on(host(at)).text(state),
         }
     }

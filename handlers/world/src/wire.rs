@@ -74,8 +74,7 @@ pub(crate) fn render(state: &State, letter: &Letter) -> Option<Vec<u8>> {
                 fields.extend([("EndTime".to_owned(), json!(long(ended))), ("Time".to_owned(), json!(ended - execution.requested))]);
             }
             let arn = |kind: &str, id: &str| format!("arn:{}:ssm:{}:{}:{kind}/{id}", partition(&spoke.region), spoke.region, spoke.account);
-            let resources =
-                json!([arn("automation-execution", record.execution.as_str()), arn("automation-definition", &format!("{}:1", record.document))]);
+            let resources = json!([arn("automation-execution", record.execution.as_str()), arn("automation-definition", &format!("{}:1", record.document))]);
             ("aws.ssm", "EC2 Automation Execution Status-change Notification", spoke.account, &spoke.region, resources, detail)
         }
         News::Instance { host, state: to } => {

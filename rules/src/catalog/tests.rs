@@ -66,7 +66,8 @@ fn parameters_are_those_of_the_document_and_leave_nothing_open() {
     assert_eq!(shown(RunStep::Scan), format!(r#"{{"Operation":["Scan"],"RebootOption":["NoReboot"],"SnapshotId":["{ID}"]}}"#));
     for entry in entries() {
         for step in [RunStep::Install, RunStep::Reboot, RunStep::Scan] {
-            let open = job(entry, step, Platform::Windows, &Wish::default()).is_ok_and(|job| job.parameters.values().flatten().any(|value| value.contains('{')));
+            let open =
+                job(entry, step, Platform::Windows, &Wish::default()).is_ok_and(|job| job.parameters.values().flatten().any(|value| value.contains('{')));
             assert!(!open, "{}", entry.name);
         }
     }

@@ -1,8 +1,8 @@
 //! What a policy says where it says nothing. Every default is the careful choice; each says why.
 
 use super::Selector;
-use crate::catalog::Hooks;
 use super::{Amount, ApprovalRule, Belts, BlastRadius, Collect, Environment, RebootMode, Retry, ShareBps, Wave};
+use crate::catalog::Hooks;
 
 const HOUR: u32 = 3_600;
 const DAY: u32 = 86_400;

@@ -150,7 +150,12 @@ pub(crate) async fn compliance(
     Ok(instances.iter().map(|instance| (instance.clone(), facts.remove(instance))).collect())
 }
 
-async fn by_resources(entry: &CatalogEntry, caller: &Caller<'_>, clients: &SpokeClients, instances: &[InstanceId]) -> Result<BTreeMap<InstanceId, Fact>, Failure> {
+async fn by_resources(
+    entry: &CatalogEntry,
+    caller: &Caller<'_>,
+    clients: &SpokeClients,
+    instances: &[InstanceId],
+) -> Result<BTreeMap<InstanceId, Fact>, Failure> {
     let mut facts = BTreeMap::new();
     // All names are tried until Config answers to one; from then on it is the only one.
     let mut names = names_of(entry);

@@ -182,7 +182,9 @@ fn look_ahead(inputs: &[Input]) -> Seen {
         let Parsed::Event { event, at, .. } = read.parsed else { continue };
         seen.first_at.get_or_insert(at);
         match event {
-            Event::Finding { target, fact } | Event::FindingOf { target, fact, .. } => *seen.targets.entry(target).or_default() |= fact.compliance == Compliance::NonCompliant,
+            Event::Finding { target, fact } | Event::FindingOf { target, fact, .. } => {
+                *seen.targets.entry(target).or_default() |= fact.compliance == Compliance::NonCompliant
+            }
             Event::InstanceChanged { target, .. } | Event::InvocationChanged { target, .. } => {
                 seen.targets.entry(target).or_default();
             }

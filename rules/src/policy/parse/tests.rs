@@ -448,9 +448,17 @@ fn hooks_are_read_and_change_the_digest_only_where_they_are() {
     assert_eq!(wish("rest"), r#"{"pre":"Acme-Check"}"#);
     assert_ne!(hooked.digest(), parse(&text.replace("Acme-Look", "Acme-Luck"), "p.toml").unwrap().digest());
     let said = crate::policy::explain(&hooked).join(" ");
-    assert!(said.contains("`Acme-Check` before the install") && said.contains("In wave `canary` the hooks are `Acme-Look` before the install and `Acme-Tell` at the end"), "{said}");
+    assert!(
+        said.contains("`Acme-Check` before the install")
+            && said.contains("In wave `canary` the hooks are `Acme-Look` before the install and `Acme-Tell` at the end"),
+        "{said}"
+    );
     let wrong = |text: &str| parse(text, "p.toml").unwrap_err().to_string();
-    assert!(wrong("name = \"p\"\n[hooks]\npre = \"no good\"\n").contains("3:7: the document `no good` is wrong"), "{}", wrong("name = \"p\"\n[hooks]\npre = \"no good\"\n"));
+    assert!(
+        wrong("name = \"p\"\n[hooks]\npre = \"no good\"\n").contains("3:7: the document `no good` is wrong"),
+        "{}",
+        wrong("name = \"p\"\n[hooks]\npre = \"no good\"\n")
+    );
     assert!(wrong("name = \"p\"\n[hooks]\nprae = \"Acme\"\n").contains("unknown key `prae`"));
     assert!(wrong("name = \"p\"\nremediation = \"association\"\n[hooks]\npre = \"Acme-Check\"\n").contains("has no document that runs them"));
 }
@@ -467,5 +475,9 @@ fn an_entry_of_the_users_own_is_pinned_with_the_policy() {
     assert_ne!(parse_with(text, "p.toml", &changed).unwrap().digest(), policy.digest(), "an approval covers what the entry says");
     let unknown = parse(text, "p.toml").unwrap_err().to_string();
     assert!(unknown.contains("the remediation `acme` is not in the catalog"), "{unknown}");
-    assert!(crate::policy::explain(&policy).join(" ").contains("It runs the Automation runbook `Acme-Mend` about the instance, as a catalog entry of your own says"));
+    assert!(
+        crate::policy::explain(&policy)
+            .join(" ")
+            .contains("It runs the Automation runbook `Acme-Mend` about the instance, as a catalog entry of your own says")
+    );
 }
