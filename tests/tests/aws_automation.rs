@@ -139,5 +139,5 @@ async fn a_search_leaves_children_and_other_runbooks_out() {
         [("00000000-0000-4000-8000-000000000007", vec![instance(1)])]
     );
     let filters = server.of("DescribeAutomationExecutions")[0].json()["Filters"].clone();
-    assert_eq!(filters[1], json!({ "Key": "StartTimeAfter", "Values": ["2026-11-20T19:21:39Z"] }));
+    assert_eq!(filters[1], json!({ "Key": "StartTimeAfter", "Values": ["2026-11-20T18:34:59Z"] }));
 }

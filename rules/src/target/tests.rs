@@ -223,7 +223,7 @@ fn a_scan_after_the_proof_is_a_finding_of_its_own() {
 }
 
 #[test]
-fn an_automation_is_nobodys_of_ours() {
+fn an_execution_that_somebody_else_started_is_left_alone() {
     let event = Event::AutomationChanged {
         account: key().account,
         region: key().region,
@@ -231,7 +231,21 @@ fn an_automation_is_nobodys_of_ours() {
         status: tidegate_events::automation::AutomationStatus::Success,
     };
     let outcome = World::new().take(&event);
-    assert_eq!(outcome, Outcome::ignored("automation execution 333ba70b-2333-48db-b17e-a5e69c6f4d1c is successful: Tidegate started none"));
+    assert_eq!(outcome, Outcome::ignored("an automation execution that Tidegate did not start"));
+}
+
+#[test]
+fn what_another_entry_answers_changes_nothing() {
+    let mut world = World::new();
+    let of = |resource_type: &str, rule: &str| {
+        let fact = Fact { source: FactSource::ConfigRule(rule.into()), ..config(NonCompliant, 10) };
+        Event::FindingOf { resource_type: resource_type.into(), target: key(), fact }
+    };
+    let why = "catalog entry `imdsv2` answers it, and the policy rolls out `patch`";
+    assert_eq!(world.take(&of("AWS::EC2::Instance", "OrgConfigRule-ec2-imdsv2-check-a1b2c3d4")), Outcome::ignored(why));
+    let why = "Config rule `no-public-ip` judges resources of type `AWS::EC2::Instance`, which catalog entry `patch` does not answer";
+    assert_eq!(world.take(&of("AWS::EC2::Instance", "no-public-ip")), Outcome::ignored(why));
+    assert_eq!((world.hear(&config(NonCompliant, 10)), world.standing()), ("accepted", "queued"), "nothing of that was kept");
 }
 
 fn facts() -> impl Strategy<Value = Vec<Fact>> {
