@@ -16,6 +16,7 @@ use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::Engine;
 use tidegate_engine::store::Store;
 use tidegate_events::Entry;
+use tidegate_events::bulk::BulkEntry;
 use tidegate_events::entry::RunStep;
 use tidegate_events::journal::Line;
 use tidegate_events::schedule::ScheduleStep;
@@ -166,4 +167,68 @@ fn story(lines: &[Line]) -> String {
         }
     }
     told
+}
+
+const OVERLAP: &str = r#"
+name = "overlap"
+environment = "staging"
+
+[approval]
+quorum = 0
+four_eyes = false
+
+[blast_radius]
+wave = "50%"
+account = "50%"
+region = "50%"
+organization = "50%"
+
+[[schedule]]
+name = "one"
+cron = "cron(0 2 * * ? *)"
+time_zone = "UTC"
+run = "run.json"
+
+[[schedule]]
+name = "two"
+cron = "cron(0 2 * * ? *)"
+time_zone = "UTC"
+run = "run.json"
+"#;
+
+/// Two schedules of one time mean the same fleet, while findings about it come in: each host is installed once, and each is installed.
+#[tokio::test]
+async fn overlapping_schedules_never_patch_a_host_twice() {
+    let run = std::fs::read_to_string(folder().join("run.json")).unwrap().replace("\"dryRun\": true", "\"dryRun\": false");
+    let policy = policy::parse(OVERLAP, "overlap.toml").unwrap().with_runs(|_| Ok(run.clone().into_bytes())).unwrap();
+    let (start, end) = (at("2026-10-19T00:00:00Z"), at("2026-10-20T01:00:00Z"));
+    let world = World::new(Spec::generate(1, 1, 24, 7, Faults::none()), start);
+    let hosts = world.hosts().len();
+    let engine = Engine::new(EmbeddedStore::Memory(MemoryStore::new()), world, policy);
+    let mut drive = Drive::new(engine, start, People::default()).await.unwrap();
+    drive.move_to(end, &mut |_| {}).await.unwrap();
+    assert_eq!(drive.checker.violations(), Vec::<String>::new());
+    let counts = drive.engine.cloud().counts();
+    assert_eq!((counts.doubled, counts.overlaps), (0, 0));
+    let mut asked = Vec::new();
+    let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut installs: BTreeMap<String, u32> = BTreeMap::new();
+    for entry in lines(drive.engine.store()).await.iter().flat_map(|line| &line.entries) {
+        match entry {
+            Entry::Bulk(BulkEntry::Opened { asked: run, .. }) => asked.push(run.id.clone()),
+            Entry::BatchPlanned { batch, members: in_it, .. } => {
+                members.insert(batch.to_string(), in_it.iter().map(|member| member.instance.to_string()).collect());
+            }
+            Entry::Sending { batch, step: RunStep::Install, .. } => {
+                for instance in &members[&batch.to_string()] {
+                    *installs.entry(instance.clone()).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(asked, ["one.20261019T020000Z", "two.20261019T020000Z"]);
+    let twice: Vec<&String> = installs.iter().filter(|(_, count)| **count > 1).map(|(instance, _)| instance).collect();
+    assert_eq!(twice, Vec::<&String>::new());
+    assert!(installs.len() * 10 >= hosts * 8, "only {} of {hosts} hosts were installed", installs.len());
 }
