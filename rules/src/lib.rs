@@ -17,6 +17,7 @@ pub mod check;
 pub mod cron;
 pub mod decide;
 pub mod desk;
+pub mod doctor;
 pub mod exemption;
 pub mod freeze;
 pub mod gate;
