@@ -4,6 +4,7 @@
 mod aggregate;
 mod config;
 mod directory;
+mod doctor;
 mod fault;
 pub mod meter;
 mod notices;
