@@ -29,8 +29,7 @@ async fn listening() -> (Arc<World>, String, Vec<Spoke>) {
     let url = listen::url(listener.local_addr().unwrap());
     let how = Listening { hub: HUB.parse().unwrap(), identities: None };
     tokio::spawn(listen::serve(Arc::clone(&world), listener, how, || ()));
-    let mut spokes: Vec<Spoke> =
-        fleet.instances.iter().map(|instance| Spoke { account: instance.account, region: instance.region.clone() }).collect();
+    let mut spokes: Vec<Spoke> = fleet.instances.iter().map(|instance| Spoke { account: instance.account, region: instance.region.clone() }).collect();
     spokes.dedup();
     (world, url, spokes)
 }
