@@ -39,24 +39,26 @@ fn cloud(url: &str, external_id: Option<&str>) -> AwsCloud {
     AwsCloud::new(config, CloudSettings { external_id: external_id.map(Secret::new), ..CloudSettings::default() })
 }
 
-/// What differs between the two ways by nature: clocks, the wording of a denial, which ids fall into which half of a second.
+/// A denial's wording is its own affair.
+fn same_words<T>(read: &mut Result<T, SpokeFault>) {
+    if let Err(SpokeFault::RoleDenied(why)) = read {
+        *why = "denied".to_owned();
+    }
+}
+
+/// What differs between the two ways by nature: clocks, and the wording of a denial.
 fn comparable(mut facts: SpokeFacts) -> SpokeFacts {
     if let Ok(session) = &mut facts.session {
         assert!(session.skew_millis.is_some_and(|skew| skew.abs() < 3_000), "{session:?}");
         session.skew_millis = Some(0);
     }
-    let closed = |fault: &mut SpokeFault| {
-        if let SpokeFault::RoleDenied(why) = fault {
-            *why = "denied".to_owned();
-        }
-    };
-    facts.session.as_mut().err().map(closed);
-    facts.rules.as_mut().err().map(closed);
-    facts.recorder.as_mut().err().map(closed);
-    facts.nodes.as_mut().err().map(closed);
-    facts.baselines.as_mut().err().map(closed);
-    facts.associations.as_mut().err().map(closed);
-    facts.windows.as_mut().err().map(closed);
+    same_words(&mut facts.session);
+    same_words(&mut facts.rules);
+    same_words(&mut facts.recorder);
+    same_words(&mut facts.nodes);
+    same_words(&mut facts.baselines);
+    same_words(&mut facts.associations);
+    same_words(&mut facts.windows);
     facts
 }
 

@@ -22,6 +22,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("refused", schema_for!(cmd::refused::RefusedList)),
         ("replay", schema_for!(cmd::refused::Replay)),
         ("events", schema_for!(cmd::serve::EventsAnswer)),
+        ("doctor", schema_for!(cmd::doctor::Diagnosis)),
     ]
 }
 
@@ -63,6 +64,7 @@ fn what_commands_print_fits_its_schema() {
         ("explain", json(&["explain", &target, "--store", &store])),
         ("verify", json(&["verify", demo])),
         ("policy", json(&["policy", "explain", "rules/policies/default.toml"])),
+        ("doctor", json(&["doctor", "--fleet", "tests/scenarios/fleets/unready.json"])),
         ("decision", json(&["approve", &waiting, "--as", "kim", "--store", &store])),
     ] {
         let schema = schemas().into_iter().find(|(known, _)| *known == name).unwrap().1;
