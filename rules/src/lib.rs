@@ -19,6 +19,7 @@ pub mod cron;
 pub mod deadline;
 pub mod decide;
 pub mod desk;
+pub mod doctor;
 pub mod exemption;
 pub mod forecast;
 pub mod freeze;

@@ -428,6 +428,47 @@ def config(hub, spoke, ids, total):
     hub.refused("NoSuchConfigurationAggregatorException", "config", "get_aggregate_compliance_details_by_config_rule", **wrong)
 
 
+def setup(hub, spoke):
+    """What a spoke is set up with: read by `tidegate doctor`."""
+    recorders = spoke.call("config", "describe_configuration_recorders")["ConfigurationRecorders"]
+    check([(one["name"], one["recordingGroup"]["allSupported"], one["recordingMode"]["recordingFrequency"]) for one in recorders] == [("default", True, "CONTINUOUS")], "one recorder")
+    status = spoke.call("config", "describe_configuration_recorder_status", ConfigurationRecorderNames=["default"])["ConfigurationRecordersStatus"]
+    check([(one["name"], one["recording"], one["lastStatus"]) for one in status] == [("default", True, "Success")], "it records")
+    spoke.refused("NoSuchConfigurationRecorderException", "config", "describe_configuration_recorders", ConfigurationRecorderNames=["other"])
+    baselines, pages = spoke.pages("ssm", "describe_patch_baselines", "BaselineIdentities", PaginationConfig={"PageSize": 5})
+    systems = [one["OperatingSystem"] for one in baselines if one["DefaultBaseline"]]
+    check(pages >= 2 and len(set(systems)) == len(systems) and {"WINDOWS", "AMAZON_LINUX_2023"} <= set(systems), "a default baseline for each system")
+    ubuntu = [{"Key": "OPERATING_SYSTEM", "Values": ["UBUNTU"]}, {"Key": "OWNER", "Values": ["AWS"]}]
+    check(len(spoke.call("ssm", "describe_patch_baselines", Filters=ubuntu)["BaselineIdentities"]) == 1, "baselines by system")
+    associations, _ = spoke.pages("ssm", "list_associations", "Associations")
+    check([one["Name"] for one in associations] == ["AWS-GatherSoftwareInventory"], "an association that patches nothing")
+    one = spoke.call("ssm", "describe_association", AssociationId=associations[0]["AssociationId"])["AssociationDescription"]
+    check(one["Parameters"] == {"applications": ["Enabled"]}, "its parameters")
+    none = [{"key": "Name", "value": "AWS-RunPatchBaseline"}]
+    check(not spoke.call("ssm", "list_associations", AssociationFilterList=none)["Associations"], "associations by document")
+    spoke.refused("AssociationDoesNotExist", "ssm", "describe_association", AssociationId="00000000-0000-4000-8000-000000000000")
+    spoke.refused("InvalidNextToken", "ssm", "list_associations", NextToken="forged")
+    windows, _ = spoke.pages("ssm", "describe_maintenance_windows", "WindowIdentities")
+    check([one["Enabled"] for one in windows] == [True], "a maintenance window that patches nothing")
+    window = {"WindowId": windows[0]["WindowId"]}
+    tasks, _ = spoke.pages("ssm", "describe_maintenance_window_tasks", "Tasks", **window)
+    check([one["TaskArn"] for one in tasks] == ["AWS-UpdateSSMAgent"], "its task")
+    task = spoke.call("ssm", "get_maintenance_window_task", **window, WindowTaskId=tasks[0]["WindowTaskId"])
+    check("Parameters" in task["TaskInvocationParameters"]["RunCommand"], "the task's parameters")
+    spoke.refused("DoesNotExistException", "ssm", "describe_maintenance_window_tasks", WindowId="mw-0c50858d01example")
+    spoke.refused("DoesNotExistException", "ssm", "get_maintenance_window_task", **window, WindowTaskId="4f7ca192-7e9a-40fe-9192-5cb15abcdef0")
+    sts = hub.session.client("sts", endpoint_url=hub.endpoint)
+    check(sts.get_caller_identity()["Account"] == hub.account, "who the hub is")
+    role = {"RoleArn": f"arn:aws:iam::{spoke.account}:role/PatchExecRole", "RoleSessionName": "contract"}
+    keys = sts.assume_role(**role, ExternalId="an-external-id")["Credentials"]
+    check(keys["AccessKeyId"] == spoke.account and keys["Expiration"] > datetime.datetime.now(datetime.timezone.utc), "a session in the spoke")
+    try:
+        sts.assume_role(**role)
+        check(False, "a role opens to who does not say the external id")
+    except botocore.exceptions.ClientError as error:
+        check(error.response["Error"]["Code"] == "AccessDenied", f"{error}")
+
+
 def cancelled(spoke, ids):
     sent = spoke.call("ssm", "send_command", **install(ids[:2], "tidegate/fedcba9876543210/install/1"))["Command"]
     spoke.call("ssm", "cancel_command", CommandId=sent["CommandId"])
@@ -586,6 +627,7 @@ def main():
         lambda: tags(spoke, known["ids"]),
         lambda: sends(spoke, known["foreign"], known["ids"], given.endpoint),
         lambda: config(hub, spoke, known["ids"], health["hosts"]),
+        lambda: setup(hub, spoke),
         lambda: cycle(hub, spoke, known["ids"], given.endpoint, given.tempo),
         lambda: cancelled(other, [one["InstanceId"] for one in other.call("ssm", "describe_instance_information")["InstanceInformationList"]]),
         lambda: faults(spoke, known["ids"], given.endpoint),

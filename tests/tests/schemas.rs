@@ -24,6 +24,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("replay", schema_for!(cmd::refused::Replay)),
         ("events", schema_for!(cmd::serve::EventsAnswer)),
         ("run-input.schema", tidegate_events::wire::run_input::schema()),
+        ("doctor", schema_for!(cmd::doctor::Diagnosis)),
     ]
 }
 
@@ -66,6 +67,7 @@ fn what_commands_print_fits_its_schema() {
         ("verify", json(&["verify", demo])),
         ("policy", json(&["policy", "explain", "rules/policies/default.toml"])),
         ("plan", json(&["plan", "--list", "--input", "examples/run-inputs/canary-small.json", "--fleet", "tests/scenarios/fleets/examples.json"])),
+        ("doctor", json(&["doctor", "--fleet", "tests/scenarios/fleets/unready.json"])),
         ("decision", json(&["approve", &waiting, "--as", "kim", "--store", &store])),
     ] {
         let schema = schemas().into_iter().find(|(known, _)| *known == name).unwrap().1;

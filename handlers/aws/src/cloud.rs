@@ -5,6 +5,7 @@ mod aggregate;
 mod automation;
 mod config;
 mod directory;
+mod doctor;
 mod fault;
 pub mod meter;
 mod notices;

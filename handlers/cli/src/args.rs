@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tidegate_events::id::AccountId;
+use tidegate_events::id::{AccountId, Region};
 
 /// Brings AWS fleets back to patch compliance: events in, waves gated and approved, instances patched, proof and evidence out.
 #[derive(Debug, Parser)]
@@ -59,6 +59,8 @@ pub enum Command {
     Fleet(FleetArgs),
     /// Serve a simulated organization over the AWS wire protocols, for SDKs and tests.
     World(WorldArgs),
+    /// Prove that spokes are ready for their first wave, and say what mends those that are not.
+    Doctor(DoctorArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Commands that are part of the contract and come with a later version.
@@ -470,6 +472,26 @@ pub struct WorldArgs {
     pub identities: Option<String>,
 }
 
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// An account; repeat it for more. Without it, every account of the fleet.
+    #[arg(long, value_name = "ID", required_if_eq("cloud", "aws"))]
+    pub account: Vec<AccountId>,
+    /// A Region; repeat it for more. Without it, every Region of the account's instances in the fleet, or the hub's on AWS.
+    #[arg(long, value_name = "NAME")]
+    pub region: Vec<Region>,
+    /// A simulated organization to look at.
+    #[arg(long, required_unless_present = "cloud", conflicts_with = "cloud")]
+    pub fleet: Option<PathBuf>,
+    /// Look at AWS: settings come from the environment variables that the functions read.
+    #[arg(long, value_parser = ["aws"])]
+    pub cloud: Option<String>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `completions`
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
@@ -488,8 +510,6 @@ pub enum LaterCommand {
     Pause(RestArgs),
     /// Give quarantined targets another attempt (a later version).
     Retry(RestArgs),
-    /// Prove that a spoke is ready (a later version).
-    Doctor(RestArgs),
 }
 
 /// Anything.

@@ -6,6 +6,9 @@ pub mod completions;
 #[cfg(feature = "aws")]
 pub mod console;
 pub mod demo;
+pub mod doctor;
+#[cfg(feature = "aws")]
+pub mod doctor_aws;
 pub mod explain;
 pub mod fleet;
 pub mod later;

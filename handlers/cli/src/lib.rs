@@ -63,6 +63,7 @@ pub fn run(command: Command) -> Result<u8, Failure> {
             Command::Policy(args) => cmd::policy::run(&args),
             Command::Fleet(args) => cmd::fleet::run(&args),
             Command::World(args) => cmd::world::run(&args).await,
+            Command::Doctor(args) => cmd::doctor::run(&args).await,
             Command::Completions(args) => cmd::completions::run(&args),
             Command::Later(later) => cmd::later::run(&later),
         }

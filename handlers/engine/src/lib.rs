@@ -8,6 +8,7 @@ pub mod error;
 pub mod handle;
 pub mod perform;
 pub mod ports;
+pub mod probe;
 pub mod shell;
 pub mod store;
 pub mod sweep;

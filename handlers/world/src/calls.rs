@@ -59,7 +59,7 @@ impl Calls {
         let Some(spec) = state.accounts.get(&account) else { return Err(SpokeFault::AccountUnknown) };
         let allowed = match (spec.state, spec.role) {
             (AccountState::Suspended, _) => Err(SpokeFault::AccountSuspended),
-            (AccountState::Active, Role::Ok) => Ok(()),
+            (AccountState::Active, Role::Ok | Role::Unguarded) => Ok(()),
             (AccountState::Active, Role::Missing) => Err(SpokeFault::RoleDenied("AccessDenied: the role does not exist".to_owned())),
             (AccountState::Active, Role::WrongTrust) => Err(SpokeFault::RoleDenied("AccessDenied: the role does not trust the hub".to_owned())),
         };

@@ -8,6 +8,7 @@ use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, InstanceId, Region, TargetKey};
 
 use crate::locate;
+use crate::setup::SpokeSetup;
 use crate::spec::AccountState;
 
 /// The version of the written form.
@@ -37,6 +38,9 @@ pub struct FleetAccount {
     /// Its state in the organization.
     #[serde(default)]
     pub state: FleetAccountState,
+    /// How it is set up for Tidegate, where that is not as it should be.
+    #[serde(default, skip_serializing_if = "SpokeSetup::is_usual")]
+    pub spoke: SpokeSetup,
 }
 
 /// `State` of an account as AWS Organizations names it (aws-facts 4).

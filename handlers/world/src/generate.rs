@@ -8,6 +8,7 @@ use tidegate_events::id::{AccountId, InstanceId, Region, TargetKey};
 use crate::draw::Draw;
 use crate::faults::Faults;
 use crate::fleet::{FLEET_SCHEMA, Fleet, FleetAccount, FleetAccountState, FleetInstance};
+use crate::setup::SpokeSetup;
 use crate::spec::{AccountSpec, HostSpec, Spec, Trouble};
 
 /// The Regions that generated worlds use, in this order; no more than these. All of them have the managed rule (aws-facts 1.2).
@@ -53,7 +54,7 @@ impl Fleet {
         for (a, id) in (0_u64..).zip(ids) {
             let environment = cycle(&["prod", "staging", "dev"], a);
             let ous = ["root", "workloads", environment].map(str::to_owned).to_vec();
-            fleet.accounts.push(FleetAccount { id, ous, state: FleetAccountState::Active });
+            fleet.accounts.push(FleetAccount { id, ous, state: FleetAccountState::Active, spoke: SpokeSetup::default() });
             for (r, region) in (0_u64..).zip(&regions) {
                 let here = each + u64::from(a * u64::try_from(regions.len()).unwrap_or(0) + r < rest);
                 for n in 0..here {
@@ -104,8 +105,16 @@ impl Spec {
 
     /// The world of a fleet on file, faultless. Nothing is announced: findings come from outside, or by [`Spec::announced`].
     pub fn from_fleet(fleet: &Fleet) -> Self {
-        let accounts =
-            fleet.accounts.iter().map(|account| AccountSpec { ous: account.ous.clone(), state: account.state.into(), ..AccountSpec::new(account.id) });
+        let accounts = fleet.accounts.iter().map(|account| AccountSpec {
+            ous: account.ous.clone(),
+            state: account.state.into(),
+            role: account.spoke.role,
+            recording: account.spoke.recording,
+            rules: account.spoke.rules.clone(),
+            rivals: account.spoke.rivals.clone(),
+            without_baseline: account.spoke.without_baseline.clone(),
+            ..AccountSpec::new(account.id)
+        });
         let hosts = fleet.instances.iter().map(|instance| HostSpec {
             tags: instance.tags.clone(),
             missing: instance.missing,

@@ -1,6 +1,6 @@
 //! The world on a socket: it answers the AWS wire protocols on loopback, so that SDKs run whole against it.
 //!
-//! One address serves Systems Manager, Config, Organizations and the tagging API (`POST /`, awsJson1.1). The caller's Region stands in the
+//! One address serves Systems Manager, Config, Organizations and the tagging API (`POST /`, awsJson1.1), and STS (`POST /`, a form). The caller's Region stands in the
 //! scope of the signature, the account follows from the access key. Time is real: the world moves along with the clock. `/_world/...` is a
 //! surface for tests: what EventBridge delivers, what was counted, what is true, and faults on demand.
 
@@ -15,11 +15,13 @@ mod page;
 mod post;
 mod script;
 mod select;
+mod setup;
 mod signature;
 mod socket;
 mod ssm;
 mod ssm_automation;
 mod ssm_nodes;
+mod sts;
 mod tagging;
 
 use std::io;
@@ -68,6 +70,7 @@ enum Service {
     Config,
     Organizations,
     Tagging,
+    Sts,
 }
 
 impl Service {
@@ -78,6 +81,7 @@ impl Service {
             Self::Config => "config",
             Self::Organizations => "organizations",
             Self::Tagging => "tagging",
+            Self::Sts => "sts",
         }
     }
 }
@@ -221,6 +225,9 @@ impl Wire {
 /// `POST /`
 async fn take(State(wire): State<Arc<Wire>>, ConnectInfo(scissors): ConnectInfo<Scissors>, headers: HeaderMap, body: Bytes) -> Response<Body> {
     wire.catch_up();
+    if !headers.contains_key("x-amz-target") && body.starts_with(b"Action=") {
+        return sts::take(&wire, &headers, &body).await;
+    }
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (service, operation) = operation::find(target);
     let answer = match operation {

@@ -3,7 +3,7 @@
 //!
 //! Times in a spec are seconds after the world's start, so that one spec fits any start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, TargetKey};
 
 use crate::faults::Faults;
+use crate::setup::Rival;
 
 /// The Config rule that every account has (aws-facts 1.2).
 pub const RULE: &str = "ec2-managedinstance-patch-compliance-status-check";
@@ -105,16 +106,31 @@ pub struct AccountSpec {
     /// organization rules, conformance packs and Security Hub judge the same configuration item (aws-facts 1.3).
     #[serde(default = "standard_rules")]
     pub rules: Vec<String>,
+    /// Who else patches in it, in every Region. They are there to be found: none of them does anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rivals: Vec<Rival>,
+    /// Platforms for which it has no default patch baseline.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub without_baseline: BTreeSet<Platform>,
 }
 
-fn standard_rules() -> Vec<String> {
+pub(crate) fn standard_rules() -> Vec<String> {
     vec![RULE.to_owned()]
 }
 
 impl AccountSpec {
     /// An account that works: active, with the role, recording continuously.
     pub fn new(id: AccountId) -> Self {
-        Self { id, ous: vec!["root".to_owned()], role: Role::Ok, state: AccountState::Active, recording: Recording::Continuous, rules: standard_rules() }
+        Self {
+            id,
+            ous: vec!["root".to_owned()],
+            role: Role::Ok,
+            state: AccountState::Active,
+            recording: Recording::Continuous,
+            rules: standard_rules(),
+            rivals: Vec::new(),
+            without_baseline: BTreeSet::new(),
+        }
     }
 }
 
@@ -129,6 +145,8 @@ pub enum Role {
     Missing,
     /// It does not trust the hub.
     WrongTrust,
+    /// It trusts the hub, whether or not that says an external id.
+    Unguarded,
 }
 
 /// An account's state in the organization (aws-facts 4: `State`, not the retired `Status`).

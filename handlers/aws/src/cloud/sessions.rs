@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use aws_config::{Region as SdkRegion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder;
 use aws_sdk_sts::types::Tag;
 use aws_smithy_types::retry::RetryConfig;
 use jiff::{SignedDuration, Timestamp};
@@ -42,6 +43,7 @@ pub(crate) struct SpokeClients {
     ssm_once: OnceLock<aws_sdk_ssm::Client>,
     config_service: OnceLock<aws_sdk_config::Client>,
     tagging: OnceLock<aws_sdk_resourcegroupstagging::Client>,
+    sts: OnceLock<aws_sdk_sts::Client>,
 }
 
 impl SpokeClients {
@@ -50,7 +52,16 @@ impl SpokeClients {
         if let Some(credentials) = credentials {
             config.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials)));
         }
-        Self { config: config.build(), hub, spoke, ssm: OnceLock::new(), ssm_once: OnceLock::new(), config_service: OnceLock::new(), tagging: OnceLock::new() }
+        Self {
+            config: config.build(),
+            hub,
+            spoke,
+            ssm: OnceLock::new(),
+            ssm_once: OnceLock::new(),
+            config_service: OnceLock::new(),
+            tagging: OnceLock::new(),
+            sts: OnceLock::new(),
+        }
     }
 
     fn watch(&self, service: &'static str) -> super::meter::Watch {
@@ -79,6 +90,13 @@ impl SpokeClients {
         self.config_service.get_or_init(|| {
             let config = aws_sdk_config::config::Builder::from(&self.config).interceptor(self.watch("config"));
             aws_sdk_config::Client::from_conf(config.build())
+        })
+    }
+
+    pub(crate) fn sts(&self) -> &aws_sdk_sts::Client {
+        self.sts.get_or_init(|| {
+            let config = aws_sdk_sts::config::Builder::from(&self.config).interceptor(self.watch("sts"));
+            aws_sdk_sts::Client::from_conf(config.build())
         })
     }
 
@@ -183,7 +201,8 @@ impl Sessions {
         *self.slot(account).lock().await = Slot::Empty;
     }
 
-    async fn assume(&self, account: AccountId) -> Result<Session, Failure> {
+    /// The question for a session, but for the external id.
+    fn asked(&self, account: AccountId) -> Result<AssumeRoleFluentBuilder, Failure> {
         let settings = &self.settings;
         let tag =
             |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build().map_err(|error| Failure::unreadable(ASSUME, &error.to_string()));
@@ -195,9 +214,22 @@ impl Sessions {
             .role_arn(format!("arn:{}:iam::{account}:role/{}", settings.partition, settings.spoke_role))
             .role_session_name(SESSION_NAME)
             .source_identity(SOURCE_IDENTITY)
-            .set_external_id(settings.external_id.as_ref().map(|id| id.expose().to_owned()))
-            .set_tags((!tags.is_empty()).then_some(tags))
-            .duration_seconds(SESSION_SECS);
+            .set_tags((!tags.is_empty()).then_some(tags));
+        Ok(request.duration_seconds(SESSION_SECS))
+    }
+
+    /// Whether the role lets the hub in that does not say the external id; `None` where that is not known. The session, where one
+    /// comes of it, is thrown away.
+    pub(crate) async fn opens_without_external_id(&self, account: AccountId) -> Option<bool> {
+        match Caller::hub(&self.hub).call(ASSUME, self.asked(account).ok()?.send()).await {
+            Ok(_) => Some(true),
+            Err(failure) if failure.kind == Kind::Denied => Some(false),
+            Err(_) => None,
+        }
+    }
+
+    async fn assume(&self, account: AccountId) -> Result<Session, Failure> {
+        let request = self.asked(account)?.set_external_id(self.settings.external_id.as_ref().map(|id| id.expose().to_owned()));
         let answer = Caller::hub(&self.hub).call(ASSUME, request.send()).await?;
         let given = answer.credentials().ok_or_else(|| Failure::unreadable(ASSUME, "no credentials"))?;
         let ends_at = timestamp(given.expiration()).ok_or_else(|| Failure::unreadable(ASSUME, "no end of the session"))?;

@@ -63,6 +63,7 @@ impl Refusal {
             Service::Ssm | Service::Config => "ThrottlingException",
             Service::Organizations => "TooManyRequestsException",
             Service::Tagging => "ThrottledException",
+            Service::Sts => "Throttling",
         };
         Self::new(code, "Rate exceeded")
     }
@@ -71,7 +72,7 @@ impl Refusal {
     pub fn broken(service: Service) -> Self {
         let code = match service {
             Service::Ssm => "InternalServerError",
-            Service::Config => "InternalFailure",
+            Service::Config | Service::Sts => "InternalFailure",
             Service::Organizations => "ServiceException",
             Service::Tagging => "InternalServiceException",
         };
@@ -108,7 +109,7 @@ fn message_member(service: Option<Service>, code: &str) -> &'static str {
         _ if common.contains(&code) => "message",
         Some(Service::Ssm) if code != "AccessDeniedException" && !SSM_SMALL.contains(&code) => "Message",
         Some(Service::Organizations | Service::Tagging) => "Message",
-        Some(Service::Ssm | Service::Config) | None => "message",
+        Some(Service::Ssm | Service::Config | Service::Sts) | None => "message",
     }
 }
 

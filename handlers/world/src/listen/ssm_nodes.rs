@@ -106,11 +106,13 @@ fn resource_type(host: &Host) -> &'static str {
 }
 
 fn platform(host: &Host) -> (&'static str, &'static str, &'static str) {
-    match host.platform {
-        Platform::Windows => ("Windows", "Microsoft Windows Server 2025 Datacenter", "10.0.26100"),
-        Platform::Linux => ("Linux", "Amazon Linux", "2023"),
-        Platform::MacOS => ("MacOS", "macOS", "15.6"),
-    }
+    let (name, version) = crate::setup::system(host.platform);
+    let kind = match host.platform {
+        Platform::Windows => "Windows",
+        Platform::Linux => "Linux",
+        Platform::MacOS => "MacOS",
+    };
+    (kind, name, version)
 }
 
 const AGENT: &str = "3.3.2299.0";

@@ -5,6 +5,7 @@ mod config;
 mod durable;
 mod events;
 mod law;
+mod probe;
 mod reads;
 mod run;
 mod send;
