@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control::Retry;
 use crate::entry::RunStep;
 use crate::id::{AccountId, BatchId, CampaignId, CellId, CommandId, InstanceId, Region, TargetKey, WaveId};
 
@@ -50,13 +51,21 @@ pub enum Action {
     },
     /// Read the patch states of a batch's members.
     ReadPatchStates(BatchId),
-    /// Cancel what was not delivered yet.
+    /// Cancel invocations of a command.
     Cancel {
         /// The batch.
         batch: BatchId,
         /// Its command.
         command: CommandId,
+        /// Which; at most 50.
+        instances: Vec<InstanceId>,
     },
+    /// The stop cord was pulled: look at every open intent, listed strongly.
+    StopOpen,
+    /// The stop cord was released: look at the running campaign of every lane, and at its cells.
+    GoOn,
+    /// Give every target of a campaign that failed in it another attempt.
+    RetryCampaign(Retry),
     /// Ask Config to evaluate a cell's rules again.
     Reevaluate {
         /// The cell.
@@ -120,6 +129,8 @@ pub enum NoticeKind {
     Quarantined,
     /// A spoke can't be entered.
     SpokeClosed,
+    /// The stop cord was pulled.
+    CordPulled,
 }
 
 impl NoticeKind {
@@ -132,6 +143,7 @@ impl NoticeKind {
             Self::LaneHalted => "lane_halted",
             Self::Quarantined => "quarantined",
             Self::SpokeClosed => "spoke_closed",
+            Self::CordPulled => "cord_pulled",
         }
     }
 }

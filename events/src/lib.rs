@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod automation;
+pub mod control;
 pub mod entry;
 pub mod event;
 pub mod fact;

@@ -5,7 +5,7 @@ use tidegate_events::event::{Answer, Event};
 use tidegate_events::fact::InvocationStatus;
 
 use crate::desk::{Desk, Missing};
-use crate::{approval, batch, campaign, cell, lane, target};
+use crate::{approval, batch, campaign, cell, control, lane, target};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,9 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
             Ok(Outcome::ignored(format!("automation execution {execution} is {status}: Tidegate started none")))
         }
         Event::CalendarChanged { calendar, open, at } => lane::on_calendar(desk, calendar, *open, *at),
-        Event::Cord { pulled, by } => lane::on_cord(desk, *pulled, by),
+        Event::Cord { pulled, kill, by, comment } => lane::on_cord(desk, *pulled, *kill, by, comment),
+        Event::Steer(steer) => control::steer(desk, steer),
+        Event::Retry(retry) => control::retry(desk, retry),
         Event::Approval(approval) => approval::take(desk, approval),
         Event::LaneResumed { lane, by, comment } => lane::resume(desk, lane, by, comment),
         // A tick is the engine's: it looks up what is due and nudges each. Here it changes nothing by itself.

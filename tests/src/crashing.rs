@@ -197,8 +197,8 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     async fn invocations(&self, spoke: &Spoke, command: &CommandId) -> Result<Vec<Invocation>, SpokeFault> {
         self.fuse.around("invocations", self.inner.invocations(spoke, command), unanswered).await
     }
-    async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
-        self.fuse.around("cancel", self.inner.cancel(spoke, command), unanswered).await
+    async fn cancel(&self, spoke: &Spoke, command: &CommandId, instances: &[InstanceId]) -> Result<(), SpokeFault> {
+        self.fuse.around("cancel", self.inner.cancel(spoke, command, instances), unanswered).await
     }
     async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {
         self.fuse.around("patch_states", self.inner.patch_states(spoke, instances), unanswered).await

@@ -157,8 +157,8 @@ impl Cloud for AwsCloud {
         self.inner.in_spoke(spoke, |caller, clients| ssm::invocations(caller, clients, command)).await
     }
 
-    async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
-        self.inner.in_spoke(spoke, |caller, clients| ssm::cancel(caller, clients, command)).await
+    async fn cancel(&self, spoke: &Spoke, command: &CommandId, instances: &[InstanceId]) -> Result<(), SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| ssm::cancel(caller, clients, command, instances)).await
     }
 
     async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {

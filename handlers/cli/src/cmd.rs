@@ -4,6 +4,7 @@ pub mod approve;
 pub mod completions;
 #[cfg(feature = "aws")]
 pub mod console;
+pub mod controls;
 pub mod demo;
 pub mod explain;
 pub mod fleet;

@@ -8,6 +8,7 @@ pub mod handle;
 pub mod perform;
 pub mod ports;
 pub mod shell;
+mod steer;
 pub mod store;
 pub mod tokens;
 

@@ -44,12 +44,16 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 self.answer(Event::Answer(Answer::Invocations { batch: batch.clone(), command: command.clone(), seen }), now).await
             }
             Action::ReadPatchStates(batch) => self.read_patch_states(batch, now).await,
-            Action::Cancel { batch, command } => {
-                if let Err(fault) = self.cloud().cancel(&spoke(&batch.cell), command).await {
+            Action::Cancel { batch, command, instances } => {
+                // Whoever waits for it looks again in seconds, and asks again.
+                if let Err(fault) = self.cloud().cancel(&spoke(&batch.cell), command, instances).await {
                     tracing::warn!(%batch, %command, %fault, "a cancel was not taken");
                 }
                 Ok(Vec::new())
             }
+            Action::StopOpen => self.stop_open().await,
+            Action::GoOn => self.go_on().await,
+            Action::RetryCampaign(retry) => self.retry_campaign(retry, now).await,
             Action::Reevaluate { cell, rules } => {
                 let outcome = self.cloud().start_evaluation(&spoke(cell), rules).await;
                 self.answer(Event::Answer(Answer::Reevaluated { cell: cell.clone(), outcome }), now).await
@@ -74,11 +78,11 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         }
     }
 
-    async fn answer(&self, event: Event, now: Timestamp) -> Result<Vec<Action>, EngineError> {
+    pub(crate) async fn answer(&self, event: Event, now: Timestamp) -> Result<Vec<Action>, EngineError> {
         Ok(self.handle(&event, now).await?.actions)
     }
 
-    async fn list_all(&self, prefix: &str, mut each: impl FnMut(State) + Send) -> Result<(), EngineError> {
+    pub(crate) async fn list_all(&self, prefix: &str, mut each: impl FnMut(State) + Send) -> Result<(), EngineError> {
         let mut after: Option<Key> = None;
         loop {
             let page = self

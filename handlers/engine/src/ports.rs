@@ -96,8 +96,8 @@ pub trait Cloud: Send + Sync {
     ) -> impl Future<Output = Result<Vec<CommandSeen>, SpokeFault>> + Send;
     /// `ssm:ListCommandInvocations` of one command; eventually consistent.
     fn invocations(&self, spoke: &Spoke, command: &CommandId) -> impl Future<Output = Result<Vec<Invocation>, SpokeFault>> + Send;
-    /// `ssm:CancelCommand`.
-    fn cancel(&self, spoke: &Spoke, command: &CommandId) -> impl Future<Output = Result<(), SpokeFault>> + Send;
+    /// `ssm:CancelCommand` for these of its instances, at most 50. What runs on one of them may be cut off half-way.
+    fn cancel(&self, spoke: &Spoke, command: &CommandId, instances: &[InstanceId]) -> impl Future<Output = Result<(), SpokeFault>> + Send;
     /// `ssm:DescribeInstancePatchStates` for at most 50 ids; never-scanned ones are absent.
     fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> impl Future<Output = Result<Vec<PatchState>, SpokeFault>> + Send;
     /// `config:StartConfigRulesEvaluation` for at most 25 rules; "already running" counts as taken.

@@ -116,7 +116,13 @@ pub type Route = (Queue, Option<AccountId>);
 /// Which queue an action belongs on, and whose account it enters.
 pub fn route(action: &Action) -> Route {
     match action {
-        Action::Nudge(_) | Action::NudgeCells(_) | Action::ListRoster(_) | Action::Partition(_) => (Queue::Work, None),
+        Action::Nudge(_)
+        | Action::NudgeCells(_)
+        | Action::ListRoster(_)
+        | Action::Partition(_)
+        | Action::StopOpen
+        | Action::GoOn
+        | Action::RetryCampaign(_) => (Queue::Work, None),
         Action::Send { batch, .. } | Action::Search(batch) | Action::Cancel { batch, .. } => (Queue::Sends, Some(batch.cell.account)),
         Action::Describe { account, .. } => (Queue::Spokes, Some(*account)),
         Action::ReadInvocations { batch, .. } | Action::ReadPatchStates(batch) => (Queue::Spokes, Some(batch.cell.account)),

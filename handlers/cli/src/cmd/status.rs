@@ -15,6 +15,10 @@ use crate::screen::{self, BAD, DIM, GOOD, HEAD, WARN};
 use crate::settle;
 use crate::summary::{self, CampaignSummary, Summary, Targets};
 
+mod controls;
+
+pub use controls::{Quarantined, Stop};
+
 /// What `status --json` prints.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Status {
@@ -30,6 +34,12 @@ pub struct Status {
     pub targets: Targets,
     /// Verdicts.
     pub verdicts: std::collections::BTreeMap<String, u64>,
+    /// The stop cord, while it is pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+    /// Targets that are out of attempts, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Vec<Quarantined>>,
 }
 
 /// A lane.
@@ -39,6 +49,9 @@ pub struct LaneStatus {
     pub id: String,
     /// Why it is halted, where it is.
     pub halted: Option<String>,
+    /// Who paused it and why, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
     /// The campaign that collects.
     pub collecting: Option<String>,
     /// The campaign that runs.
@@ -88,14 +101,18 @@ pub async fn load(store: &impl Store, prefixes: &[&str]) -> Result<Fold, Failure
     Ok(fold)
 }
 
+/// What a status is made of.
+pub const PREFIXES: [&str; 5] = [Key::LANES, Key::CAMPAIGNS, Key::TARGETS, Key::OPEN, Key::ORGANIZATION];
+
 /// Runs it.
 ///
 /// # Errors
 /// When the store can't be read.
 pub async fn run(args: &StatusArgs) -> Result<u8, Failure> {
     let store = open_store(&args.store)?;
-    let fold = load(&store, &[Key::LANES, Key::CAMPAIGNS, Key::TARGETS]).await?;
-    let status = of(&fold);
+    let fold = load(&store, &PREFIXES).await?;
+    let mut status = of(&fold);
+    status.quarantine = args.quarantine.then(|| controls::quarantine_of(&fold));
     if args.json {
         screen::print_json(&status)?;
     } else {
@@ -103,7 +120,7 @@ pub async fn run(args: &StatusArgs) -> Result<u8, Failure> {
     }
     let halted = status.lanes.iter().any(|lane| lane.halted.is_some());
     let quarantined = status.targets.by_state.get("quarantined").is_some_and(|count| *count > 0);
-    Ok(u8::from(halted || quarantined || !status.awaiting_approval.is_empty()))
+    Ok(u8::from(halted || quarantined || status.stop.is_some() || !status.awaiting_approval.is_empty()))
 }
 
 /// The status of what was loaded.
@@ -112,6 +129,7 @@ pub fn of(fold: &Fold) -> Status {
         State::Lane(lane) => Some(LaneStatus {
             id: lane.id.to_string(),
             halted: lane.halted.as_ref().map(|halt| halt.why.clone()),
+            paused: lane.paused.as_ref().map(|pause| format!("{} paused it: {}", pause.by, pause.why)),
             collecting: lane.collecting.as_ref().map(ToString::to_string),
             running: lane.running.as_ref().map(ToString::to_string),
         }),
@@ -134,15 +152,23 @@ pub fn of(fold: &Fold) -> Status {
         awaiting_approval: awaiting.collect(),
         targets,
         verdicts,
+        stop: controls::stop_of(fold),
+        quarantine: None,
     }
 }
 
 fn words(status: &Status) -> String {
     let mut text = String::new();
+    if let Some(stop) = &status.stop {
+        controls::say_stop(&mut text, stop);
+    }
     for lane in &status.lanes {
         match &lane.halted {
             Some(why) => line!(text, "lane {} is {BAD}halted{BAD:#}: {why}\n  look, then: tidegate resume {} --comment \"...\"", lane.id, lane.id),
             None => line!(text, "lane {}", lane.id),
+        }
+        if let Some(paused) = &lane.paused {
+            line!(text, "  {WARN}paused{WARN:#}: {paused}\n  tidegate resume {} --comment \"...\"", lane.id);
         }
         if let Some(collecting) = &lane.collecting {
             line!(text, "  collects into {collecting}");
@@ -161,6 +187,9 @@ fn words(status: &Status) -> String {
         );
     }
     states(&mut text, &status.targets, &status.verdicts);
+    for target in status.quarantine.iter().flatten() {
+        line!(text, "{BAD}quarantined{BAD:#}  {}  {} must look: {}", target.target, target.owner, target.why);
+    }
     text
 }
 
