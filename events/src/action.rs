@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control::Retry;
 use crate::entry::RunStep;
 use crate::id::{AccountId, BatchId, CampaignId, CellId, CommandId, InstanceId, Region, TargetKey, WaveId};
 
@@ -65,13 +66,21 @@ pub enum Action {
     ReadPatchStates(BatchId),
     /// Read Config's verdicts on a batch's members.
     ReadVerdicts(BatchId),
-    /// Cancel what was not delivered yet.
+    /// Cancel invocations of a command.
     Cancel {
         /// The batch.
         batch: BatchId,
         /// Its command.
         command: CommandId,
+        /// Which; at most 50.
+        instances: Vec<InstanceId>,
     },
+    /// The stop cord was pulled: look at every open intent, listed strongly.
+    StopOpen,
+    /// The stop cord was released: look at the running campaign of every lane, and at its cells.
+    GoOn,
+    /// Give every target of a campaign that failed in it another attempt.
+    RetryCampaign(Retry),
     /// Ask Config to evaluate a cell's rules again.
     Reevaluate {
         /// The cell.
@@ -141,6 +150,8 @@ pub enum NoticeKind {
     ScheduleMissed,
     /// Targets are past the deadline that the policy sets.
     DeadlineBreach,
+    /// The stop cord was pulled.
+    CordPulled,
 }
 
 impl NoticeKind {
@@ -155,6 +166,7 @@ impl NoticeKind {
             Self::SpokeClosed => "spoke_closed",
             Self::ScheduleMissed => "schedule_missed",
             Self::DeadlineBreach => "deadline_breach",
+            Self::CordPulled => "cord_pulled",
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::standing::{Lag, Standing};
 
+use crate::control::{Cancelling, Retry, Steer};
 use crate::event::{Approval, Subject};
 use crate::fact::{Fact, Invocation, Verdict};
 use crate::hold::{Hold, Scope};
@@ -553,7 +554,19 @@ pub enum Entry {
         pulled: bool,
         /// By whom.
         by: PersonId,
+        /// Whether what runs is cancelled too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        kill: bool,
+        /// Why.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
     },
+    /// The stop cord cancels invocations.
+    CancelAsked(Cancelling),
+    /// A named person paused a lane or a campaign, or lets a campaign go on.
+    Steered(Steer),
+    /// A named person gave targets another attempt.
+    RetryGranted(Retry),
     /// A change calendar opened or closed.
     CalendarMoved {
         /// The calendar.

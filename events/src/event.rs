@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::automation::AutomationStatus;
+use crate::control::{Retry, Steer};
 use crate::fact::{Fact, Invocation, InvocationStatus, PatchState};
 use crate::host::{Host, SpokeFault};
 use crate::id::{AccountId, BatchId, CampaignId, CellId, CommandId, Digest, ExecutionId, InstanceId, LaneId, PersonId, Region, TargetKey, WaveId};
@@ -96,9 +97,19 @@ pub enum Event {
     Cord {
         /// Pulled or released.
         pulled: bool,
+        /// Cancel what runs, too; without this only what was not delivered.
+        #[serde(default)]
+        kill: bool,
         /// Who.
         by: PersonId,
+        /// Why; required for a release.
+        #[serde(default)]
+        comment: String,
     },
+    /// A named person paused a lane or a campaign, or lets a campaign go on.
+    Steer(Steer),
+    /// A named person gives targets another attempt.
+    Retry(Retry),
     /// Time passed: whatever is due is looked at.
     Tick {
         /// The time.

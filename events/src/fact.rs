@@ -109,9 +109,9 @@ impl Fact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InvocationStatus {
-    /// Not delivered yet.
+    /// Not delivered yet, or being delivered again.
     Pending,
-    /// Running on the instance, or being delivered again.
+    /// Running on the instance.
     InProgress,
     /// The document ended with exit code 0; that is not yet proof of anything.
     Success,
@@ -150,8 +150,9 @@ impl InvocationStatus {
         let squash = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
         let by_word = |word: &str| {
             Some(match word {
-                "pending" => Self::Pending,
-                "inprogress" | "delayed" | "cancelling" => Self::InProgress,
+                // What is delivered again has not been delivered.
+                "pending" | "delayed" => Self::Pending,
+                "inprogress" | "cancelling" => Self::InProgress,
                 "success" => Self::Success,
                 "failed" | "incomplete" => Self::Failed,
                 "executiontimedout" => Self::ExecutionTimedOut,

@@ -50,6 +50,13 @@ pub enum Hold {
         /// Why.
         why: String,
     },
+    /// A named person paused the lane or the campaign; a named person lets it go on.
+    Paused {
+        /// Who.
+        by: PersonId,
+        /// Why.
+        why: String,
+    },
     /// The campaign was rejected or has ended.
     CampaignOver {
         /// Why.
@@ -152,6 +159,7 @@ impl Hold {
         match self {
             Self::CordPulled { .. } => "cord_pulled",
             Self::LaneHalted { .. } => "lane_halted",
+            Self::Paused { .. } => "paused",
             Self::CampaignOver { .. } => "campaign_over",
             Self::Frozen { .. } => "frozen",
             Self::CalendarClosed { .. } => "calendar_closed",
@@ -187,6 +195,7 @@ impl Hold {
             self,
             Self::CordPulled { .. }
                 | Self::LaneHalted { .. }
+                | Self::Paused { .. }
                 | Self::CampaignOver { .. }
                 | Self::Unhealthy { .. }
                 | Self::HealthInconclusive { .. }
@@ -202,6 +211,7 @@ impl fmt::Display for Hold {
         match self {
             Self::CordPulled { by } => write!(f, "{by} pulled the stop cord"),
             Self::LaneHalted { why } => write!(f, "the lane is halted: {why}; a named person must resume it"),
+            Self::Paused { by, why } => write!(f, "{by} paused it: {why}"),
             Self::CampaignOver { why } => write!(f, "the campaign is over: {why}"),
             Self::Frozen { freeze, until } => write!(f, "freeze `{freeze}` is in force until {until}"),
             Self::CalendarClosed { calendar } => write!(f, "change calendar `{calendar}` is closed"),

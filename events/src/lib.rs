@@ -7,6 +7,7 @@
 pub mod action;
 pub mod automation;
 pub mod bulk;
+pub mod control;
 pub mod deadline;
 pub mod entry;
 pub mod event;

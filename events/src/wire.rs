@@ -27,7 +27,7 @@ mod tests;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use approval::{approval_to_json, cord_to_json, lane_resumed_to_json};
+pub use approval::{approval_to_json, cord_to_json, lane_resumed_to_json, retry_to_json, steer_to_json};
 pub use tick::tick_to_json;
 
 use crate::event::Event;
@@ -179,14 +179,20 @@ fn in_detail(envelope: &Envelope<'_>) -> Result<Event, Stop> {
         (envelope::OURS, approval::APPROVAL) => approval::approval(envelope),
         (envelope::OURS, approval::LANE_RESUMED) => approval::lane_resumed(envelope),
         (envelope::OURS, approval::CORD) => approval::cord(envelope),
+        (envelope::OURS, approval::PAUSED) => approval::paused(envelope),
+        (envelope::OURS, approval::RESUMED) => approval::resumed(envelope),
+        (envelope::OURS, approval::RETRY) => approval::retry(envelope),
         (envelope::OURS, tick::TICK) => tick::tick(envelope),
         (envelope::OURS, schedule::RUN) => schedule::run(envelope),
         (envelope::OURS, other) => Err(Stop::Rejected(format!(
-            "detail-type: {} is not an event of Tidegate's own: expected `{}`, `{}`, `{}` or `{}`",
+            "detail-type: {} is not an event of Tidegate's own: expected `{}`, `{}`, `{}`, `{}`, `{}`, `{}` or `{}`",
             quoted(other),
             approval::APPROVAL,
             approval::LANE_RESUMED,
             approval::CORD,
+            approval::PAUSED,
+            approval::RESUMED,
+            approval::RETRY,
             tick::TICK
         ))),
         (source, other) => Err(Stop::Ignored(format!("understood, not handled: {} of {}", quoted(other), quoted(source)))),

@@ -14,13 +14,13 @@ use tidegate_events::id::{BatchId, Digest, InstanceId, TargetKey, WaveId};
 pub use crate::book::{Book, Fold};
 
 use crate::book::{batch_mut, campaign_mut, cell_mut, lane_mut, organization_mut, target_mut};
-use crate::bucket;
 use crate::desk::{Missing, later};
 use crate::key::{Key, Tally};
 use crate::state::{
     Asked, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, PAST_KEPT, Pin, RosterEntry, Seat, SeatAt, State,
     Target, Wave, WaveStage,
 };
+use crate::{bucket, control, open};
 
 /// How long SSM's index may lag before a search proves anything, in seconds (design: dispatch).
 pub const SEARCH_AFTER_SECS: i64 = 15 * 60;
@@ -71,6 +71,9 @@ pub fn home(entry: &Entry) -> Key {
         | Entry::Released { batch, .. }
         | Entry::Stranded { batch, .. }
         | Entry::BatchEnded { batch } => Key::batch(batch),
+        Entry::CancelAsked(asked) => Key::batch(&asked.batch),
+        Entry::Steered(steer) => control::home_of(&steer.on),
+        Entry::RetryGranted(retry) => control::home_of_retry(&retry.what),
         Entry::LaneHalted { lane, .. } | Entry::LaneResumed { lane, .. } => Key::lane(lane),
         Entry::CordMoved { .. } | Entry::CalendarMoved { .. } | Entry::Scheduled { .. } | Entry::BreachesTold { .. } => Key::organization(),
         Entry::Bulk(entry) => crate::bulk::apply::home(entry),
@@ -131,6 +134,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 holds: Vec::new(),
                 inventory: 0,
                 bulk: None,
+                paused: None,
             };
             book.put(Key::campaign(campaign), State::Campaign(Box::new(opened)))?;
         }
@@ -343,7 +347,15 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 platform: *platform,
                 members: members
                     .iter()
-                    .map(|member| BatchMember { member: member.clone(), ran: None, scanned: None, released: false, stranded: false })
+                    .map(|member| BatchMember {
+                        member: member.clone(),
+                        ran: None,
+                        scanned: None,
+                        released: false,
+                        stranded: false,
+                        cancelled: false,
+                        killed: false,
+                    })
                     .collect(),
                 grants: grants.clone(),
                 snapshot: snapshot.clone(),
@@ -355,16 +367,18 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             };
             book.put(Key::batch(id), State::Batch(Box::new(planned)))?;
         }
-        Entry::Sending { batch, step, generation, at, .. } => {
-            let batch = batch_mut(book, batch)?;
+        Entry::Sending { batch: id, step, generation, at, .. } => {
+            open::begun(book, id, *step, *at)?;
+            let batch = batch_mut(book, id)?;
             batch.generation = *generation;
             if *step != RunStep::Scan {
                 batch.ran_at = Some(*at);
             }
             batch.phase = BatchPhase::Sending { step: *step, at: *at, searches: 0, search_at: later(*at, SEARCH_AFTER_SECS) };
         }
-        Entry::SendPutOff { batch, hold, again_at } => {
-            let batch = batch_mut(book, batch)?;
+        Entry::SendPutOff { batch: id, hold, again_at } => {
+            open::ended(book, id)?;
+            let batch = batch_mut(book, id)?;
             let (step, put_off) = match &batch.phase {
                 BatchPhase::Sending { step, .. } | BatchPhase::Sent { step, .. } => (*step, 0),
                 BatchPhase::Ready { step, put_off, .. } => (*step, *put_off),
@@ -406,6 +420,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             }
         }
         Entry::ScanDue { batch: id, at } => {
+            open::ended(book, id)?;
             let batch = batch_mut(book, id)?;
             batch.phase = BatchPhase::Ready { step: RunStep::Scan, at: *at, hold: None, put_off: 0 };
             let mut verifying = Vec::new();
@@ -436,7 +451,14 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         }
         Entry::Released { batch, outcomes } => release(book, batch, outcomes)?,
         Entry::Stranded { batch, members, again_at, tries } => strand(book, batch, members, *again_at, *tries)?,
-        Entry::BatchEnded { batch } => batch_mut(book, batch)?.phase = BatchPhase::Ended,
+        Entry::BatchEnded { batch } => {
+            open::ended(book, batch)?;
+            batch_mut(book, batch)?.phase = BatchPhase::Ended;
+        }
+        Entry::CancelAsked(asked) => open::cancelling(book, asked, at)?,
+        Entry::Steered(steer) => control::apply_steer(book, steer, at)?,
+        // Where the target stands follows in entries of its own.
+        Entry::RetryGranted(retry) => control::apply_retry(book, retry)?,
 
         Entry::LaneHalted { lane, wave, why } => {
             let lane = lane_mut(book, lane)?;
@@ -447,6 +469,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             let lane = lane_mut(book, lane)?;
             lane.epoch = lane.epoch.saturating_add(1);
             lane.halted = None;
+            lane.paused = None;
             if let Some((wave, bad)) = forgiven {
                 let campaign = campaign_mut(book, &wave.campaign)?;
                 campaign.holds.clear();
@@ -454,11 +477,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             }
         }
         Entry::Bulk(entry) => crate::bulk::apply::apply(book, at, entry)?,
-        Entry::CordMoved { pulled, by } => {
-            let organization = organization_mut(book)?;
-            organization.cord_epoch = organization.cord_epoch.saturating_add(1);
-            organization.cord = pulled.then(|| by.clone());
-        }
+        Entry::CordMoved { pulled, by, kill, comment } => open::cord_moved(organization_mut(book)?, *pulled, by, *kill, comment, at),
         Entry::Deadline { target, step } => {
             crate::deadline::apply(target_mut(book, target)?, step);
             if matches!(step, DeadlineStep::Breached { .. }) {

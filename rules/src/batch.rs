@@ -20,7 +20,7 @@ use crate::policy::{Policy, RebootMode};
 use crate::sending::proves;
 use crate::state::{Batch, BatchMember, BatchPhase};
 use crate::verdict::{Judgement, judge};
-use crate::{bulk, retry, sending, target};
+use crate::{bulk, retry, sending, stopping, target};
 
 /// How long after the last end a scan follows, in seconds: the agent reports, and a reboot settles.
 const SCAN_AFTER_SECS: i64 = 60;
@@ -48,11 +48,16 @@ pub fn advance(desk: &mut Desk<'_>, id: &BatchId) -> Result<(), Missing> {
     let now = desk.now();
     match &batch.phase {
         BatchPhase::Ready { step, at, .. } if *at <= now => desk.ask(Action::Send { batch: id.clone(), step: *step }),
-        // Too old to be searched: it stays held, and a person must look.
-        BatchPhase::Sending { search_at, at, .. } if *search_at <= now && crate::desk::secs_between(*at, now) <= SEARCHABLE_SECS => {
+        // Too old to be searched: it stays held, and a person must look. While the cord is pulled nothing waits for its turn: what
+        // is found early is adopted early; only that nothing was found proves nothing yet.
+        BatchPhase::Sending { search_at, at, step, .. }
+            if crate::desk::secs_between(*at, now) <= SEARCHABLE_SECS && (*search_at <= now || stopping::pulled(desk, *step)?.is_some()) =>
+        {
             desk.ask(Action::Search(id.clone()));
         }
-        BatchPhase::Sent { command, look_at, .. } if *look_at <= now => desk.ask(Action::ReadInvocations { batch: id.clone(), command: command.clone() }),
+        BatchPhase::Sent { command, look_at, step, .. } if *look_at <= now || stopping::pulled(desk, *step)?.is_some() => {
+            desk.ask(Action::ReadInvocations { batch: id.clone(), command: command.clone() })
+        }
         BatchPhase::Proving { at, .. } if *at <= now => match policy_of(desk, &batch)?.entry().proof {
             Proof::PatchState => desk.ask(Action::ReadPatchStates(id.clone())),
             Proof::ConfigVerdict => desk.ask(Action::ReadVerdicts(id.clone())),
@@ -119,8 +124,14 @@ pub fn on_sent(desk: &mut Desk<'_>, id: &BatchId, generation: u32, outcome: &Sen
 }
 
 fn sent(desk: &mut Desk<'_>, batch: &Batch, step: RunStep, command: &CommandId, expires_at: Timestamp, adopted: bool) -> Result<(), Missing> {
-    desk.need(&[Key::command(batch.id.cell.account, &batch.id.cell.region, command)])?;
-    desk.record(Entry::Sent { batch: batch.id.clone(), step, generation: batch.generation, command: command.clone(), expires_at, adopted })
+    desk.need(&[Key::command(batch.id.cell.account, &batch.id.cell.region, command), Key::organization()])?;
+    desk.record(Entry::Sent { batch: batch.id.clone(), step, generation: batch.generation, command: command.clone(), expires_at, adopted })?;
+    // The cord was pulled while it was on its way: it is cancelled as soon as its invocations show.
+    if stopping::pulled(desk, step)?.is_some() {
+        let at = desk.after(2);
+        desk.record(Entry::LookSoon { batch: batch.id.clone(), at })?;
+    }
+    Ok(())
 }
 
 /// The whole call failed on ids that SSM does not know: the named ones leave, the rest is sent again. Where nobody is
@@ -236,12 +247,14 @@ pub fn on_searched(
     found: &Result<Option<(CommandId, Timestamp)>, SpokeFault>,
 ) -> Result<decide::Outcome, Missing> {
     let Some(batch) = desk.batch(id)?.cloned() else { return Ok(decide::Outcome::ignored("not known")) };
-    let BatchPhase::Sending { step, searches, .. } = batch.phase else { return Ok(decide::Outcome::Duplicate) };
+    let BatchPhase::Sending { step, searches, at, .. } = batch.phase else { return Ok(decide::Outcome::Duplicate) };
     if generation != batch.generation {
         return Ok(decide::Outcome::ignored("about an older send"));
     }
     match found {
         Ok(Some((command, expires_at))) => sent(desk, &batch, step, command, *expires_at, true)?,
+        // SSM's own index may lag behind: it was looked early since the cord is pulled.
+        Ok(None) if desk.now() < later(at, crate::apply::SEARCH_AFTER_SECS) => desk.record(Entry::SearchedInVain { batch: id.clone(), searches })?,
         Ok(None) if searches.saturating_add(1) >= SEARCHES_MIN => {
             let again_at = desk.now();
             let hold = Hold::Doubt { what: "two complete searches found no trace of the send; it is sent again".into() };
@@ -288,15 +301,20 @@ pub fn on_invocations(desk: &mut Desk<'_>, id: &BatchId, command: &CommandId, se
     }
     let Some(batch) = desk.batch(id)?.cloned() else { return Ok(decide::Outcome::Accepted) };
     let waiting = batch.present().filter(open).count();
-    if waiting > 0 && expired && policy_of(desk, &batch)?.entry().runner == Runner::Automation {
+    let is_automation = policy_of(desk, &batch)?.entry().runner == Runner::Automation;
+    if waiting > 0 && expired && is_automation {
         // SSM ends a command by itself when its time is over; an execution goes on until somebody stops it.
-        desk.ask(Action::Cancel { batch: id.clone(), command: command.clone() });
+        let instances = batch.present().filter(open).map(|member| member.member.instance.clone()).collect();
+        desk.ask(Action::Cancel { batch: id.clone(), command: command.clone(), instances });
     }
     if waiting == 0 || expired {
         match step {
             RunStep::Scan => scanned(desk, &batch)?,
             _ => ran(desk, &batch)?,
         }
+    } else if let Some(pull) = stopping::pulled(desk, step)?.filter(|pull| !is_automation || pull.kill) {
+        // An execution stops as a whole, with what runs of it: that is what pulling the cord to kill means.
+        stopping::cancel(desk, &batch, command, seen, &pull)?;
     }
     Ok(decide::Outcome::Accepted)
 }
@@ -307,9 +325,10 @@ fn ran(desk: &mut Desk<'_>, batch: &Batch) -> Result<(), Missing> {
     let never: Vec<InstanceId> =
         batch.present().filter(|member| member.ran.is_some_and(|(status, _)| !status.may_have_run())).map(|member| member.member.instance.clone()).collect();
     let policy = policy_of(desk, batch)?;
-    let all = never.len() == batch.present().count();
-    if !never.is_empty() {
-        let outcomes = fail_all(desk, policy, batch, &never, Verdict::Failed, "the command never ran on it")?;
+    let mut outcomes = stopping::back(batch);
+    outcomes.extend(fail_all(desk, policy, batch, &never, Verdict::Failed, "the command never ran on it")?);
+    let all = outcomes.len() == batch.present().count();
+    if !outcomes.is_empty() {
         release(desk, &batch.id, outcomes)?;
     }
     if !all {

@@ -35,6 +35,8 @@ pub struct Checker {
     open_sends: BTreeMap<BatchId, u32>,
     seqs: BTreeMap<String, (u64, Digest)>,
     cord_pulled: bool,
+    /// Sends that were decided before the cord's commit and written after it: they must be withheld.
+    late_sends: BTreeMap<BatchId, u32>,
     checked: u64,
     violations: Vec<String>,
     more: u64,
@@ -138,6 +140,15 @@ impl Checker {
             Entry::Sending { batch, step, generation, at, clearance } => self.sending(line, batch, *step, *generation, *at, clearance),
             Entry::SendPutOff { batch, .. } | Entry::ScanDue { batch, .. } => {
                 self.open_sends.remove(batch);
+                self.late_sends.remove(batch);
+            }
+            Entry::Sent { batch, generation, .. } => {
+                let late = self.late_sends.get(batch) == Some(generation);
+                self.expect(!late, 11, || format!("batch {batch} was sent although its intent was written after the stop cord was pulled"));
+            }
+            Entry::CancelAsked(asked) => {
+                let cord = self.cord_pulled;
+                self.expect(cord, 11, || format!("invocations of batch {} were cancelled although the stop cord is not pulled", asked.batch));
             }
             Entry::Released { batch, outcomes } => {
                 let mut freed = Vec::new();
@@ -204,8 +215,17 @@ impl Checker {
         let open = self.open_sends.insert(batch.clone(), generation);
         self.expect(open.is_none(), 1, || format!("batch {batch} was sent again as {generation} while {open:?} was open"));
         self.expect(at == line.at, 2, || format!("batch {batch} is signed with another time than its intent's"));
-        let cord = self.cord_pulled;
-        self.expect(!cord || step == RunStep::Scan, 11, || format!("batch {batch} was sent although the stop cord is pulled"));
+        // Whoever decided before the pull may still write its intent after it, and reads the cord again before it sends.
+        let epoch = match self.fold.items.get(&Key::organization()) {
+            Some(State::Organization(organization)) => organization.cord_epoch,
+            _ => 0,
+        };
+        if self.cord_pulled && clearance.cord_epoch < epoch {
+            self.late_sends.insert(batch.clone(), generation);
+        } else {
+            let cord = self.cord_pulled;
+            self.expect(!cord, 11, || format!("batch {batch} began to be sent although the stop cord is pulled"));
+        }
         if proves {
             return;
         }

@@ -6,7 +6,7 @@ use tidegate_events::fact::InvocationStatus;
 
 use crate::catalog::PATCH_COMPLIANCE;
 use crate::desk::{Desk, Missing};
-use crate::{approval, batch, bulk, campaign, cell, deadline, lane, schedule, target, verdicts};
+use crate::{approval, batch, bulk, campaign, cell, control, deadline, lane, schedule, target, verdicts};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +90,9 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
             None => Ok(Outcome::ignored("an automation execution that Tidegate did not start")),
         },
         Event::CalendarChanged { calendar, open, at } => lane::on_calendar(desk, calendar, *open, *at),
-        Event::Cord { pulled, by } => lane::on_cord(desk, *pulled, by),
+        Event::Cord { pulled, kill, by, comment } => lane::on_cord(desk, *pulled, *kill, by, comment),
+        Event::Steer(steer) => control::steer(desk, steer),
+        Event::Retry(retry) => control::retry(desk, retry),
         Event::Approval(approval) => approval::take(desk, approval),
         Event::RunAsked(asked) => bulk::ask::on_asked(desk, asked),
         Event::LaneResumed { lane, by, comment } => lane::resume(desk, lane, by, comment),

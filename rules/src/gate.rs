@@ -68,9 +68,10 @@ pub struct Look<'a> {
 type Gate = fn(&Look<'_>) -> Answer;
 
 /// The gates in order. Adding one is one line here and one row in the decision table.
-const GATES: [(&str, Gate); 7] = [
+const GATES: [(&str, Gate); 8] = [
     ("stop cord", stop_cord),
     ("lane", lane),
+    ("pause", paused),
     ("freeze", frozen),
     ("earlier wave", earlier_wave),
     ("window", open_window),
@@ -130,6 +131,13 @@ fn lane(look: &Look<'_>) -> Answer {
         (CampaignPhase::Running { .. }, Some(running)) if *running == look.campaign.id => Answer::Pass,
         (_, Some(running)) => Answer::Hold(Hold::LaneBusy { running: running.clone() }),
         (_, None) => Answer::Hold(Hold::Doubt { what: "the campaign is not the running one of its lane".into() }),
+    }
+}
+
+fn paused(look: &Look<'_>) -> Answer {
+    match look.lane.paused.as_ref().or(look.campaign.paused.as_ref()) {
+        Some(pause) => Answer::Hold(Hold::Paused { by: pause.by.clone(), why: pause.why.clone() }),
+        None => Answer::Pass,
     }
 }
 

@@ -76,6 +76,10 @@ impl Key {
     pub fn command(account: AccountId, region: &Region, id: &CommandId) -> Self {
         Self(format!("command/{account}/{region}/{id}"))
     }
+    /// The open intents of one account and Region: what the stop cord looks at.
+    pub fn open(account: AccountId, region: &Region) -> Self {
+        Self(format!("open/{account}/{region}"))
+    }
     /// A target.
     pub fn target(target: &TargetKey) -> Self {
         Self(format!("target/{target}"))
@@ -104,6 +108,10 @@ impl Key {
     }
     /// Prefix of all grants.
     pub const GRANTS: &'static str = "grant/";
+    /// Prefix of all open intents.
+    pub const OPEN: &'static str = "open/";
+    /// The organization's own key.
+    pub const ORGANIZATION: &'static str = "org";
     /// Prefix of all targets.
     pub const TARGETS: &'static str = "target/";
     /// Prefix of all campaigns.

@@ -5,10 +5,10 @@ use tidegate_events::action::{NoticeKind, Nudge};
 use tidegate_events::id::{LaneId, PersonId, WaveId};
 use tidegate_events::{Action, Entry};
 
-use crate::bake;
 use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
 use crate::state::Lane;
+use crate::{bake, control};
 
 /// Halts a lane: the next campaign must not install what this one failed with.
 ///
@@ -30,12 +30,19 @@ pub fn halt(desk: &mut Desk<'_>, wave: &WaveId, why: &str) -> Result<(), Missing
 /// When something is not loaded.
 pub fn resume(desk: &mut Desk<'_>, id: &LaneId, by: &PersonId, comment: &str) -> Result<Outcome, Missing> {
     let lane: Lane = desk.lane(id)?;
-    let Some(halt) = &lane.halted else {
+    if lane.halted.is_none() && lane.paused.is_none() {
         return Ok(if lane.newest == 0 { Outcome::rejected(format!("lane `{id}` is not known")) } else { Outcome::Duplicate });
-    };
+    }
     if comment.trim().is_empty() {
         return Ok(Outcome::rejected("a comment is required: say why the lane may go on".into()));
     }
+    let Some(halt) = &lane.halted else {
+        desk.record(Entry::LaneResumed { lane: id.clone(), by: by.clone(), comment: comment.trim().to_owned(), forgiven: None })?;
+        return match &lane.running {
+            Some(running) => control::look_again(desk, running).map(|()| Outcome::Accepted),
+            None => Ok(Outcome::Accepted),
+        };
+    };
     let bad = bake::tallied(desk, &halt.wave)?.bad;
     if desk.campaign(&halt.wave.campaign)?.is_none() {
         return Err(Missing::Corrupt(format!("lane `{id}` is halted by a campaign that is not there")));
@@ -46,17 +53,32 @@ pub fn resume(desk: &mut Desk<'_>, id: &LaneId, by: &PersonId, comment: &str) ->
     Ok(Outcome::Accepted)
 }
 
-/// A named person pulled the stop cord, or released it.
+/// A named person pulled the stop cord, or released it. Every intent whose send has begun by then is looked at: whoever performs
+/// that lists them after this commit, so that none is missed, and an intent that is written later reads the cord before it sends.
 ///
 /// # Errors
 /// When something is not loaded.
-pub fn on_cord(desk: &mut Desk<'_>, pulled: bool, by: &PersonId) -> Result<Outcome, Missing> {
+pub fn on_cord(desk: &mut Desk<'_>, pulled: bool, kill: bool, by: &PersonId, comment: &str) -> Result<Outcome, Missing> {
     let organization = desk.organization()?;
-    if organization.cord.is_some() == pulled {
+    let harder = pulled && kill && organization.pull.as_ref().is_none_or(|pull| !pull.kill);
+    if organization.cord.is_some() == pulled && !harder {
         return Ok(Outcome::Duplicate);
     }
-    desk.record(Entry::CordMoved { pulled, by: by.clone() })?;
-    nudge_lane(desk)?;
+    if !pulled && comment.trim().is_empty() {
+        return Ok(Outcome::rejected("a comment is required: say why everything may go on".into()));
+    }
+    desk.record(Entry::CordMoved { pulled, by: by.clone(), kill: pulled && kill, comment: comment.trim().to_owned() })?;
+    if pulled {
+        desk.ask(Action::StopOpen);
+        let message = format!(
+            "{by} pulled the stop cord: nothing is sent any more{}",
+            if comment.trim().is_empty() { String::new() } else { format!(" ({})", comment.trim()) }
+        );
+        desk.ask(crate::campaign::notice(NoticeKind::CordPulled, "organization", message, desk.now()));
+        nudge_lane(desk)?;
+    } else {
+        desk.ask(Action::GoOn);
+    }
     Ok(Outcome::Accepted)
 }
 
@@ -81,11 +103,8 @@ pub fn on_calendar(desk: &mut Desk<'_>, calendar: &str, open: bool, at: Timestam
 /// The running campaign of the current policy's lane looks at its gates again.
 fn nudge_lane(desk: &mut Desk<'_>) -> Result<(), Missing> {
     let Ok(id) = desk.policy().lane() else { return Ok(()) };
-    if let Some(running) = desk.lane(&id)?.running {
-        if let Some(crate::state::CampaignPhase::Running { wave, .. }) = desk.campaign(&running)?.map(|campaign| campaign.phase.clone()) {
-            desk.ask(Action::NudgeCells(WaveId { campaign: running.clone(), index: wave }));
-        }
-        desk.ask(Action::Nudge(Nudge::Campaign(running)));
+    match desk.lane(&id)?.running {
+        Some(running) => control::look_again(desk, &running),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -12,6 +12,9 @@ use tidegate_events::hold::Hold;
 use tidegate_events::host::{Host, Platform};
 use tidegate_events::id::{BatchId, CampaignId, CellId, CommandId, Digest, InstanceId, LaneId, PersonId, Region, SnapshotId, TargetKey, WaveId};
 
+pub use crate::control::Pause;
+pub use crate::open::{Open, Pull};
+
 /// Facts kept per target: enough to tell a redelivery from something old.
 pub const FACTS_KEPT: usize = 8;
 /// Past campaigns and batches kept per target, for the explanation.
@@ -51,6 +54,8 @@ pub enum State {
         /// The batch.
         batch: BatchId,
     },
+    /// The open intents of one account and Region.
+    Open(Open),
     /// A target.
     Target(Box<Target>),
 }
@@ -78,6 +83,9 @@ pub struct Organization {
     pub cord_epoch: u64,
     /// Calendars that were heard of: whether open, and since when.
     pub calendars: BTreeMap<String, (bool, Timestamp)>,
+    /// The latest pull of the cord, while it is pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Pull>,
     /// Schedules that were met, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub schedules: BTreeMap<String, Scheduled>,
@@ -108,6 +116,9 @@ pub struct Lane {
     pub epoch: u64,
     /// Why it is halted, while it is.
     pub halted: Option<Halt>,
+    /// Who paused it, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
     /// The campaign that collects.
     pub collecting: Option<CampaignId>,
     /// The campaign that runs.
@@ -121,7 +132,7 @@ pub struct Lane {
 impl Lane {
     /// A lane that nothing happened in.
     pub fn new(id: LaneId) -> Self {
-        Self { id, epoch: 0, halted: None, collecting: None, running: None, waiting: Vec::new(), newest: 0 }
+        Self { id, epoch: 0, halted: None, paused: None, collecting: None, running: None, waiting: Vec::new(), newest: 0 }
     }
 }
 
@@ -198,6 +209,9 @@ pub struct Campaign {
     /// The bulk run that it is, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bulk: Option<crate::bulk::state::Bulk>,
+    /// Who paused it, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
 }
 
 /// A patch set.
@@ -483,6 +497,12 @@ pub struct BatchMember {
     pub released: bool,
     /// Whether it waits, counted as unknown, for a scan.
     pub stranded: bool,
+    /// Whether the stop cord asked to cancel it before it was delivered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
+    /// Whether the stop cord asked to cancel it while it ran.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killed: bool,
 }
 
 /// Where a batch stands.

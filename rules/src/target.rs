@@ -174,6 +174,14 @@ fn open(desk: &mut Desk<'_>, key: &TargetKey, rule: Option<String>) -> Result<()
     }
 }
 
+/// A target gets another attempt: unless an exemption covers it by now, it joins the campaign that collects.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn open_again(desk: &mut Desk<'_>, target: &Target) -> Result<(), Missing> {
+    open(desk, &target.key, known_rule(target))
+}
+
 /// The rule that last found a target, from its newest fact.
 pub(crate) fn known_rule(target: &Target) -> Option<String> {
     target.facts.iter().find_map(rule_of)

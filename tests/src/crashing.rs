@@ -173,8 +173,8 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     async fn invocations(&self, spoke: &Spoke, command: &CommandId) -> Result<Vec<Invocation>, SpokeFault> {
         self.fuse.around("invocations", self.inner.invocations(spoke, command), unanswered).await
     }
-    async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
-        self.fuse.around("cancel", self.inner.cancel(spoke, command), unanswered).await
+    async fn cancel(&self, spoke: &Spoke, command: &CommandId, instances: &[InstanceId]) -> Result<(), SpokeFault> {
+        self.fuse.around("cancel", self.inner.cancel(spoke, command, instances), unanswered).await
     }
     async fn start_automation(&self, request: &AutomationRequest) -> SendOutcome {
         self.fuse.around("send", self.inner.start_automation(request), || SendOutcome::Ambiguous { why: "the line is cut".to_owned() }).await

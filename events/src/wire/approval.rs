@@ -1,4 +1,4 @@
-//! What named people say, as events of our own: approvals, a lane resumed, the stop cord.
+//! What named people say, as events of our own: approvals, the stop cord, pause and resume, another attempt.
 //!
 //! These move machines, so their details are read strictly: a key that we do not know is refused, not skipped.
 
@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::control::{Retried, Retry, Steer, Steered};
 use crate::event::{Approval, Event, Subject, Word};
 use crate::id::{LaneId, PersonId};
 
@@ -15,6 +16,9 @@ use super::reader::{Object, Stop, quoted};
 pub(super) const APPROVAL: &str = "Tidegate Approval";
 pub(super) const LANE_RESUMED: &str = "Tidegate Lane Resumed";
 pub(super) const CORD: &str = "Tidegate Cord";
+pub(super) const PAUSED: &str = "Tidegate Paused";
+pub(super) const RESUMED: &str = "Tidegate Resumed";
+pub(super) const RETRY: &str = "Tidegate Retry";
 
 /// A person's word on one digest.
 pub(super) fn approval(envelope: &Envelope<'_>) -> Result<Event, Stop> {
@@ -49,8 +53,48 @@ pub(super) fn lane_resumed(envelope: &Envelope<'_>) -> Result<Event, Stop> {
 /// A named person pulled the stop cord, or released it.
 pub(super) fn cord(envelope: &Envelope<'_>) -> Result<Event, Stop> {
     let detail = &envelope.detail;
-    detail.only(&["pulled", "by"])?;
-    Ok(Event::Cord { pulled: detail.flag("pulled")?, by: detail.id("by")? })
+    detail.only(&["pulled", "kill", "by", "comment"])?;
+    let pulled = detail.flag("pulled")?;
+    let kill = if detail.get("kill").is_some() { detail.flag("kill")? } else { false };
+    let comment = detail.optional_text("comment")?.unwrap_or_default();
+    if !pulled && comment.trim().is_empty() {
+        return Err(Stop::Rejected(format!("{} is missing: a release must say why", detail.path_of("comment"))));
+    }
+    Ok(Event::Cord { pulled, kill, by: detail.id("by")?, comment: comment.to_owned() })
+}
+
+/// A named person paused a lane or a campaign.
+pub(super) fn paused(envelope: &Envelope<'_>) -> Result<Event, Stop> {
+    let (on, by, comment) = steered(&envelope.detail)?;
+    Ok(Event::Steer(Steer { on, go: false, by, comment }))
+}
+
+/// A named person lets a lane or a campaign go on.
+pub(super) fn resumed(envelope: &Envelope<'_>) -> Result<Event, Stop> {
+    Ok(match steered(&envelope.detail)? {
+        (Steered::Lane(lane), by, comment) => Event::LaneResumed { lane, by, comment },
+        (on, by, comment) => Event::Steer(Steer { on, go: true, by, comment }),
+    })
+}
+
+fn steered(detail: &Object<'_>) -> Result<(Steered, PersonId, String), Stop> {
+    detail.only(&["subject", "by", "comment"])?;
+    let text = detail.text("subject")?;
+    let expected = "a campaign such as `patch-default.1`, or a lane such as `patch-default`";
+    let on =
+        Steered::parse(text).map_err(|_| detail.wrong("subject", format_args!("{} is neither a campaign nor a lane: expected {expected}", quoted(text))))?;
+    Ok((on, detail.id("by")?, detail.text("comment")?.to_owned()))
+}
+
+/// A named person gives targets another attempt.
+pub(super) fn retry(envelope: &Envelope<'_>) -> Result<Event, Stop> {
+    let detail = &envelope.detail;
+    detail.only(&["subject", "by", "comment"])?;
+    let text = detail.text("subject")?;
+    let expected = "a target such as `111122223333/eu-west-1/i-0123456789abcdef0`, or a campaign such as `patch-default.1`";
+    let what =
+        Retried::parse(text).map_err(|_| detail.wrong("subject", format_args!("{} is neither a target nor a campaign: expected {expected}", quoted(text))))?;
+    Ok(Event::Retry(Retry { what, by: detail.id("by")?, comment: detail.text("comment")?.to_owned() }))
 }
 
 /// An approval in its wire form; [`super::parse`] gives it back unchanged. Its time is the envelope's.
@@ -67,7 +111,26 @@ pub fn lane_resumed_to_json(lane: &LaneId, by: &PersonId, comment: &str, at: Tim
     ours(LANE_RESUMED, at, json!({ "lane": lane, "by": by, "comment": comment }))
 }
 
-/// The stop cord, pulled or released, in its wire form.
-pub fn cord_to_json(pulled: bool, by: &PersonId, at: Timestamp) -> Value {
-    ours(CORD, at, json!({ "pulled": pulled, "by": by }))
+/// The stop cord, pulled or released, in its wire form. A release says why.
+pub fn cord_to_json(pulled: bool, kill: bool, by: &PersonId, comment: &str, at: Timestamp) -> Value {
+    let mut detail = json!({ "pulled": pulled, "by": by });
+    if let Value::Object(map) = &mut detail {
+        if kill {
+            map.insert("kill".into(), true.into());
+        }
+        if !comment.is_empty() {
+            map.insert("comment".into(), comment.into());
+        }
+    }
+    ours(CORD, at, detail)
+}
+
+/// A pause, or its end, in its wire form; [`super::parse`] gives it back if the comment says something.
+pub fn steer_to_json(steer: &Steer, at: Timestamp) -> Value {
+    ours(if steer.go { RESUMED } else { PAUSED }, at, json!({ "subject": steer.on.to_string(), "by": steer.by, "comment": steer.comment }))
+}
+
+/// Another attempt in its wire form; [`super::parse`] gives it back if the comment says something.
+pub fn retry_to_json(retry: &Retry, at: Timestamp) -> Value {
+    ours(RETRY, at, json!({ "subject": retry.what.to_string(), "by": retry.by, "comment": retry.comment }))
 }

@@ -59,6 +59,8 @@ fn kind(parsed: &Parsed) -> &'static str {
             Event::Approval(_) => "approval",
             Event::LaneResumed { .. } => "resumed",
             Event::Cord { .. } => "cord",
+            Event::Steer(_) => "steer",
+            Event::Retry(_) => "retry",
             Event::Tick { .. } => "tick",
             Event::RunAsked(_) => "run",
             Event::Nudge(_) | Event::Answer(_) => "inner",
@@ -82,7 +84,12 @@ fn told(parsed: &Parsed) -> String {
             Event::CalendarChanged { calendar, open, at } => format!("{calendar} is {} at {at}", if *open { "open" } else { "closed" }),
             Event::Approval(a) => format!("{} says {:?} to {} ({}) at {}: {}", a.by, a.word, a.subject, a.digest.short(), a.at, a.comment),
             Event::LaneResumed { lane, by, comment } => format!("{by} resumes {lane}: {comment}"),
-            Event::Cord { pulled, by } => format!("{by} {} the cord", if *pulled { "pulls" } else { "releases" }),
+            Event::Cord { pulled, kill, by, comment } => {
+                let (does, kill) = (if *pulled { "pulls" } else { "releases" }, if *kill { " to kill" } else { "" });
+                format!("{by} {does} the cord{kill}{}{comment}", if comment.is_empty() { "" } else { ": " })
+            }
+            Event::Steer(steer) => format!("{} {} {}: {}", steer.by, if steer.go { "resumes" } else { "pauses" }, steer.on, steer.comment),
+            Event::Retry(retry) => format!("{} retries {}: {}", retry.by, retry.what, retry.comment),
             Event::Tick { at } => format!("tick at {at}"),
             inner => format!("{inner:?}"),
         },

@@ -175,8 +175,8 @@ impl Cloud for AwsCloud {
         self.inner.in_spoke(spoke, |caller, clients| ssm::invocations(caller, clients, command)).await
     }
 
-    async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
-        self.inner.in_spoke(spoke, |caller, clients| ssm::cancel(caller, clients, command)).await
+    async fn cancel(&self, spoke: &Spoke, command: &CommandId, instances: &[InstanceId]) -> Result<(), SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| ssm::cancel(caller, clients, command, instances)).await
     }
 
     async fn start_automation(&self, request: &AutomationRequest) -> SendOutcome {

@@ -47,8 +47,14 @@ pub enum Command {
     Approve(ApproveArgs),
     /// Say no to a campaign or a wave.
     Reject(ApproveArgs),
-    /// Let a halted lane go on.
+    /// Pull the stop cord: nothing is sent any more, and what was not delivered is cancelled.
+    Stop(StopArgs),
+    /// Pause a lane or a campaign: nothing new starts in it.
+    Pause(SteerArgs),
+    /// Let a halted or paused lane or a paused campaign go on, or release the stop cord.
     Resume(ResumeArgs),
+    /// Give a target, or everybody who failed in a campaign, another attempt.
+    Retry(RetryArgs),
     /// Look at records that were refused on AWS, and replay them.
     Refused(RefusedArgs),
     /// Check that a journal is intact.
@@ -241,6 +247,9 @@ pub struct StatusArgs {
     /// The store.
     #[arg(long, default_value = "tidegate-demo/tidegate.db")]
     pub store: PathBuf,
+    /// List the targets that a person must look after: out of attempts.
+    #[arg(long)]
+    pub quarantine: bool,
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
@@ -284,23 +293,72 @@ pub struct ApproveArgs {
     pub json: bool,
 }
 
-/// `resume`
+/// Who says something, where, and why.
 #[derive(Debug, Args)]
-pub struct ResumeArgs {
-    /// The lane, as `status` lists it.
-    pub lane: String,
+pub struct WhoArgs {
     /// The store.
     #[arg(long, default_value = "tidegate-demo/tidegate.db")]
     pub store: PathBuf,
     /// Who decides; without it the user of this machine (USER).
     #[arg(long = "as", value_name = "NAME")]
     pub by: Option<String>,
-    /// Why it may go on.
-    #[arg(long)]
+    /// The URL of the console on AWS, instead of a store: who decides is the caller's AWS identity.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["by", "store"])]
+    pub console: Option<String>,
+    /// Why; only `stop` goes without it.
+    #[arg(long, default_value = "")]
     pub comment: String,
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `stop`
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Everything: there is one stop cord.
+    #[arg(long)]
+    pub all: bool,
+    /// Cancel what runs, too: an installation that is cut off may leave packages half configured.
+    #[arg(long)]
+    pub kill: bool,
+    /// Who, where and why.
+    #[command(flatten)]
+    pub who: WhoArgs,
+}
+
+/// `pause`
+#[derive(Debug, Args)]
+pub struct SteerArgs {
+    /// A lane (`patch-default`) or a campaign (`patch-default.1`), as `status` lists them.
+    pub id: String,
+    /// Who, where and why.
+    #[command(flatten)]
+    pub who: WhoArgs,
+}
+
+/// `resume`
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// A lane (`patch-default`) or a campaign (`patch-default.1`), as `status` lists them.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub id: Option<String>,
+    /// Release the stop cord.
+    #[arg(long)]
+    pub all: bool,
+    /// Who, where and why.
+    #[command(flatten)]
+    pub who: WhoArgs,
+}
+
+/// `retry`
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// A target (`account/region/instance-id`, or an instance id alone where it is unique) or a campaign (`patch-default.1`).
+    pub id: String,
+    /// Who, where and why.
+    #[command(flatten)]
+    pub who: WhoArgs,
 }
 
 /// `refused`
@@ -504,12 +562,6 @@ pub struct CompletionsArgs {
 pub enum LaterCommand {
     /// Write the report in other formats (a later version).
     Report(RestArgs),
-    /// Pull the stop cord (a later version).
-    Stop(RestArgs),
-    /// Pause a campaign (a later version).
-    Pause(RestArgs),
-    /// Give quarantined targets another attempt (a later version).
-    Retry(RestArgs),
 }
 
 /// Anything.

@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod completions;
 #[cfg(feature = "aws")]
 pub mod console;
+pub mod controls;
 pub mod demo;
 pub mod doctor;
 #[cfg(feature = "aws")]

@@ -1,6 +1,7 @@
 //! What people see and decide in a browser, for both shells: requests in, responses out. For now the approval page; nothing here
 //! knows HTTP servers, AWS or clocks.
 
+mod control;
 pub mod coverage;
 pub mod http;
 mod page;

@@ -86,7 +86,7 @@ impl<'a, S: Store + Tokens, C: Cloud, D: Decider> Console<'a, S, C, D> {
         let allow = match request.path.as_str() {
             "/approval" => "GET, HEAD, OPTIONS, POST",
             "/v1/asked" => "GET, HEAD, OPTIONS",
-            "/v1/decisions" => "OPTIONS, POST",
+            "/v1/decisions" | "/v1/controls" => "OPTIONS, POST",
             _ => {
                 return Ok(page::message(
                     404,
@@ -103,6 +103,7 @@ impl<'a, S: Store + Tokens, C: Cloud, D: Decider> Console<'a, S, C, D> {
             ("/v1/asked", "GET") => self.asked(request, now).await,
             ("/v1/asked", "HEAD") => Ok(self.asked(request, now).await?.without_body()),
             ("/v1/decisions", "POST") => self.decide_by_identity(request, now).await,
+            ("/v1/controls", "POST") => self.control(request, now).await,
             _ => {
                 let mut response = refuse(405, "this method is not taken here");
                 response.headers.push(("allow", allow.to_owned()));
@@ -211,6 +212,19 @@ impl<'a, S: Store + Tokens, C: Cloud, D: Decider> Console<'a, S, C, D> {
             digest: approval.digest,
         };
         Ok(Response::json(if taken { 200 } else { 409 }, &decided))
+    }
+
+    /// The stop cord, a pause, its end, another attempt: by whoever the server has proven to ask.
+    async fn control(&self, request: &Request, now: Timestamp) -> Result<Response, EngineError> {
+        let Some(by) = request.caller.clone() else { return Ok(no_identity()) };
+        let (control, event) = match crate::control::read(&request.body, &by) {
+            Ok(read) => read,
+            Err(error) => return Ok(refuse(422, &error)),
+        };
+        // Whatever failed is done again by the next try with the same word.
+        let outcome = self.decider.take(&event, now).await.map_err(EngineError::Later)?;
+        let taken = matches!(outcome, Outcome::Accepted | Outcome::Duplicate);
+        Ok(Response::json(if taken { 200 } else { 409 }, &control.answer(&by, &outcome)))
     }
 
     /// A token's record; `None` for whatever is not one.

@@ -10,6 +10,7 @@ pub mod perform;
 pub mod ports;
 pub mod probe;
 pub mod shell;
+mod steer;
 pub mod store;
 pub mod sweep;
 pub mod tokens;

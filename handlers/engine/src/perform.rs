@@ -51,16 +51,20 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             }
             Action::ReadVerdicts(batch) => self.read_verdicts(batch, now).await,
             Action::ReadPatchStates(batch) => self.read_patch_states(batch, now).await,
-            Action::Cancel { batch, command } => {
+            Action::Cancel { batch, command, instances } => {
                 let cancelled = match self.runner(batch, now).await? {
                     Runner::Automation => self.cloud().stop_automation(&spoke(&batch.cell), command).await,
-                    Runner::Command | Runner::Report => self.cloud().cancel(&spoke(&batch.cell), command).await,
+                    Runner::Command | Runner::Report => self.cloud().cancel(&spoke(&batch.cell), command, instances).await,
                 };
+                // Whoever waits for it looks again in seconds, and asks again.
                 if let Err(fault) = cancelled {
                     tracing::warn!(%batch, %command, %fault, "a cancel was not taken");
                 }
                 Ok(Vec::new())
             }
+            Action::StopOpen => self.stop_open().await,
+            Action::GoOn => self.go_on().await,
+            Action::RetryCampaign(retry) => self.retry_campaign(retry, now).await,
             Action::Reevaluate { cell, rules } => {
                 let outcome = self.cloud().start_evaluation(&spoke(cell), rules).await;
                 self.answer(Event::Answer(Answer::Reevaluated { cell: cell.clone(), outcome }), now).await
@@ -89,7 +93,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         Ok(self.handle(&event, now).await?.actions)
     }
 
-    async fn list_all(&self, prefix: &str, mut each: impl FnMut(State) + Send) -> Result<(), EngineError> {
+    pub(crate) async fn list_all(&self, prefix: &str, mut each: impl FnMut(State) + Send) -> Result<(), EngineError> {
         let mut after: Option<Key> = None;
         loop {
             let page = self

@@ -144,8 +144,8 @@ pub trait Cloud: Send + Sync {
     ) -> impl Future<Output = Result<Vec<CommandSeen>, SpokeFault>> + Send;
     /// `ssm:ListCommandInvocations` of one command; eventually consistent.
     fn invocations(&self, spoke: &Spoke, command: &CommandId) -> impl Future<Output = Result<Vec<Invocation>, SpokeFault>> + Send;
-    /// `ssm:CancelCommand`.
-    fn cancel(&self, spoke: &Spoke, command: &CommandId) -> impl Future<Output = Result<(), SpokeFault>> + Send;
+    /// `ssm:CancelCommand` for these of its instances, at most 50. What runs on one of them may be cut off half-way.
+    fn cancel(&self, spoke: &Spoke, command: &CommandId, instances: &[InstanceId]) -> impl Future<Output = Result<(), SpokeFault>> + Send;
     /// `ssm:StartAutomationExecution`. Repeats below this line are allowed, under the same token and signing time alone. The
     /// execution's id comes back as the command's.
     fn start_automation(&self, request: &AutomationRequest) -> impl Future<Output = SendOutcome> + Send;

@@ -128,7 +128,14 @@ pub type Route = (Queue, Option<AccountId>);
 /// Which queue an action belongs on, and whose account it enters.
 pub fn route(action: &Action) -> Route {
     match action {
-        Action::Nudge(_) | Action::NudgeCells(_) | Action::ListRoster(_) | Action::ListRun(_) | Action::Partition(_) => (Queue::Work, None),
+        Action::Nudge(_)
+        | Action::NudgeCells(_)
+        | Action::ListRoster(_)
+        | Action::ListRun(_)
+        | Action::Partition(_)
+        | Action::StopOpen
+        | Action::GoOn
+        | Action::RetryCampaign(_) => (Queue::Work, None),
         Action::Send { batch, .. } | Action::Search(batch) | Action::Cancel { batch, .. } => (Queue::Sends, Some(batch.cell.account)),
         Action::Describe { account, .. } | Action::ListNodes { account, .. } => (Queue::Spokes, Some(*account)),
         Action::ReadInvocations { batch, .. } | Action::ReadPatchStates(batch) | Action::ReadVerdicts(batch) => (Queue::Spokes, Some(batch.cell.account)),

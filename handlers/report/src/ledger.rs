@@ -158,7 +158,7 @@ impl Ledger {
                 row.clear_holds();
             }
             Entry::InventoryPinned { campaign, total, .. } => self.campaign(campaign).inventory = Some(*total),
-            Entry::CordMoved { pulled, by } => self.cord = pulled.then(|| (at, by.clone())),
+            Entry::CordMoved { pulled, by, .. } => self.cord = pulled.then(|| (at, by.clone())),
             Entry::LaneHalted { lane, wave, why } => {
                 self.halts.push(Halt { lane: lane.clone(), wave: wave.clone(), why: why.clone(), at, resumed: None });
             }
@@ -222,6 +222,9 @@ impl Ledger {
             | Entry::LookSoon { .. }
             | Entry::InvocationsEnded { .. }
             | Entry::ProofDue { .. }
+            | Entry::CancelAsked(_)
+            | Entry::Steered(_)
+            | Entry::RetryGranted(_)
             | Entry::CalendarMoved { .. } => {}
         }
     }

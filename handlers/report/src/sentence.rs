@@ -17,6 +17,7 @@ pub(crate) use phrases::{lag_words, subject_name};
 use crate::words::{count, ended, finished, number, plain, when};
 
 mod bulk;
+mod control;
 mod phrases;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,8 @@ pub fn sentence(entry: &Entry, about: Option<&TargetKey>) -> Option<String> {
         Level::Lane => of_lane(entry),
     }?;
     // A person's name stays as it is written.
-    let begins_with_a_name = matches!(entry, Entry::ApprovalTaken(_) | Entry::LaneResumed { .. } | Entry::CordMoved { .. });
+    let begins_with_a_name =
+        matches!(entry, Entry::ApprovalTaken(_) | Entry::LaneResumed { .. } | Entry::CordMoved { .. } | Entry::Steered(_) | Entry::RetryGranted(_));
     Some(if begins_with_a_name { ended(&text) } else { finished(&text) })
 }
 
@@ -233,6 +235,8 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::Scheduled { .. }
         | Entry::BreachesTold { .. } => Level::Lane,
         Entry::Bulk(entry) => bulk::level(entry),
+        Entry::Steered(_) | Entry::RetryGranted(_) => Level::Lane,
+        Entry::CancelAsked(asked) => Level::Batch(&asked.batch),
     }
 }
 
@@ -339,8 +343,13 @@ fn of_lane(entry: &Entry) -> Option<String> {
             let forgiven = forgiven.map(|(wave, bad)| format!("; {} of wave {wave} no longer count against it", count(*bad, "failure"))).unwrap_or_default();
             format!("{by} resumed lane {lane}{}{forgiven}", quoted(comment))
         }
-        Entry::CordMoved { pulled: true, by } => format!("{by} pulled the stop cord: nothing is sent any more"),
-        Entry::CordMoved { pulled: false, by } => format!("{by} released the stop cord"),
+        Entry::CordMoved { pulled: true, by, kill, comment } => {
+            let kill = if *kill { ", and what runs is cancelled too" } else { "" };
+            format!("{by} pulled the stop cord: nothing is sent any more{kill}{}", quoted(comment))
+        }
+        Entry::CordMoved { pulled: false, by, comment, .. } => format!("{by} released the stop cord{}", quoted(comment)),
+        Entry::Steered(steer) => control::steered(steer),
+        Entry::RetryGranted(retry) => control::retried(retry),
         Entry::Scheduled { schedule, step } => of_schedule(schedule, step),
         Entry::BreachesTold { count: all } => format!("operators were told that targets are past their deadline, {} in all so far", number(*all)),
         Entry::CalendarMoved { calendar, open, at } => {
@@ -422,6 +431,7 @@ fn of_batch(entry: &Entry, batch: &BatchId) -> String {
                 when(*expires_at)
             )
         }
+        Entry::CancelAsked(asked) => control::cancelling(asked),
         Entry::LookSoon { at, .. } => format!("the command of batch {batch} changed; it is looked at at {}", when(*at)),
         Entry::ScanDue { at, .. } => format!("batch {batch} is scanned at {}: an install's own report proves nothing", when(*at)),
         Entry::ProofDue { at, reads: 0, .. } => format!("the scan of batch {batch} ended; patch states are read at {}", when(*at)),

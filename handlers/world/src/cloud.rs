@@ -105,11 +105,14 @@ impl Cloud for World {
         Ok(state.invocations(spoke, command))
     }
 
-    async fn cancel(&self, spoke: &Spoke, command: &CommandId) -> Result<(), SpokeFault> {
+    async fn cancel(&self, spoke: &Spoke, command: &CommandId, instances: &[InstanceId]) -> Result<(), SpokeFault> {
         let mut guard = self.inner();
         let inner = &mut *guard;
         inner.calls.read(&inner.state, spoke, "ssm:CancelCommand", 1, command.as_str())?;
-        inner.cancel(spoke, command).map(drop).map_err(SpokeFault::NoAnswer)
+        if instances.is_empty() {
+            return Ok(());
+        }
+        inner.cancel(spoke, command, instances).map(drop).map_err(SpokeFault::NoAnswer)
     }
 
     async fn start_automation(&self, request: &AutomationRequest) -> SendOutcome {
@@ -276,11 +279,11 @@ impl Inner {
         Ok(true)
     }
 
-    /// CancelCommand: whether there is such a command. `Err` where the world's log can't be written.
-    pub fn cancel(&mut self, spoke: &Spoke, command: &CommandId) -> Result<bool, String> {
+    /// CancelCommand for these instances, or for all: whether there is such a command. `Err` where the world's log can't be written.
+    pub fn cancel(&mut self, spoke: &Spoke, command: &CommandId, instances: &[InstanceId]) -> Result<bool, String> {
         let Some(at) = self.state.command_in(spoke, command) else { return Ok(false) };
-        self.write(Call::Cancelled { spoke: Cow::Borrowed(spoke), command: Cow::Borrowed(command) })?;
-        self.state.cancel(at);
+        self.write(Call::Cancelled { spoke: Cow::Borrowed(spoke), command: Cow::Borrowed(command), instances: Cow::Borrowed(instances) })?;
+        self.state.cancel(at, instances);
         Ok(true)
     }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidegate_engine::ports::{AutomationRequest, SendRequest, Spoke};
-use tidegate_events::id::CommandId;
+use tidegate_events::id::{CommandId, InstanceId};
 
 use crate::spec::{AccountSpec, HostSpec, Spec};
 
@@ -47,9 +47,19 @@ pub(crate) enum Call<'a> {
     /// StopAutomationExecution was accepted.
     Stopped { spoke: Cow<'a, Spoke>, execution: Cow<'a, CommandId> },
     /// CancelCommand was accepted.
-    Cancelled { spoke: Cow<'a, Spoke>, command: Cow<'a, CommandId> },
+    Cancelled {
+        spoke: Cow<'a, Spoke>,
+        command: Cow<'a, CommandId>,
+        /// Which of its instances; all where none is named.
+        #[serde(default, skip_serializing_if = "no_instances")]
+        instances: Cow<'a, [InstanceId]>,
+    },
     /// StartConfigRulesEvaluation was accepted.
     Evaluated { spoke: Cow<'a, Spoke> },
+}
+
+fn no_instances(instances: &Cow<'_, [InstanceId]>) -> bool {
+    instances.is_empty()
 }
 
 /// The file, open for appending.

@@ -4,6 +4,7 @@
 //! all the same, and what SSM gave up on may still install.
 
 use tidegate_events::fact::{InvocationStatus as Status, Operation};
+use tidegate_events::id::InstanceId;
 
 use crate::agenda::Happening;
 use crate::bus::News;
@@ -347,13 +348,22 @@ impl State {
         }
     }
 
-    /// CancelCommand: what no host has picked up is cancelled. What runs goes on, but for some that a fault kills half-way; AWS
+    /// CancelCommand of these instances, or of all where none is named: what no host has picked up is cancelled. What runs goes on, but for some that a fault kills half-way; AWS
     /// guarantees nothing (aws-facts 3.3).
-    pub fn cancel(&mut self, at: u32) {
+    pub fn cancel(&mut self, at: u32, instances: &[InstanceId]) {
+        let all = instances.is_empty();
+        let queued_from = self.commands.get(usize_of(at)).map_or(0, |command| command.next);
         if let Some(command) = self.commands.get_mut(usize_of(at)).filter(|command| command.open > 0) {
             command.is_cancelled = true;
         }
-        for (run, phase, _) in self.open_runs(at) {
+        let runs = self.open_runs(at);
+        if let Some(command) = self.commands.get_mut(usize_of(at)).filter(|_| !all) {
+            command.next = queued_from;
+        }
+        for (run, phase, _) in runs {
+            if !all && !self.host(run.host).is_some_and(|host| instances.contains(&host.key.instance)) {
+                continue;
+            }
             match phase {
                 Phase::Running if self.strikes(self.faults.cancel_kills, self.draw_run("killed", run)) => self.kill(run),
                 Phase::Running | Phase::Finishing => {}

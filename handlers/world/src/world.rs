@@ -269,9 +269,9 @@ fn replay(world: &mut Option<(State, Timestamp)>, line: Line<'static>) -> io::Re
             let at = state.execution_in(&spoke, &execution).ok_or_else(|| wrong(format!("this world has no execution `{execution}`")))?;
             state.stop_execution(at);
         }
-        Call::Cancelled { spoke, command } => {
+        Call::Cancelled { spoke, command, instances } => {
             let at = state.command_in(&spoke, &command).ok_or_else(|| wrong(format!("this world has no command `{command}`")))?;
-            state.cancel(at);
+            state.cancel(at, &instances);
         }
         Call::Evaluated { spoke } => {
             let at = *state.spoke_of.get(&*spoke).ok_or_else(|| wrong(format!("this world has no {}/{}", spoke.account, spoke.region)))?;

@@ -53,6 +53,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &BulkEntry) -> Result<(
                 words: Vec::new(),
                 holds: Vec::new(),
                 inventory: 0,
+                paused: None,
                 bulk: Some(Bulk {
                     asked: asked.id.clone(),
                     by: asked.by.clone(),

@@ -1,6 +1,7 @@
 //! The decision table: every file under `samples/` and what each piece of it turns out to be.
 
 use super::*;
+use crate::control::{Retried, Retry, Steer, Steered};
 use crate::event::{Approval, Subject, Word};
 use crate::id::Digest;
 
@@ -224,9 +225,38 @@ fn what_we_write_is_what_we_read() {
         assert_eq!(text, approval_to_json(&approval).to_string(), "sent twice, it is one event");
     }
     let lane = "patch-default".parse().unwrap();
-    let ours = [tick_to_json(at), cord_to_json(true, &dana, at), cord_to_json(false, &dana, at), lane_resumed_to_json(&lane, &dana, "fixed", at)];
+    let steer = |on: &str, go| Steer { on: Steered::parse(on).unwrap(), go, by: dana.clone(), comment: "because".into() };
+    let retry = |what: &str| Retry { what: Retried::parse(what).unwrap(), by: dana.clone(), comment: "mended".into() };
+    let ours = [
+        tick_to_json(at),
+        cord_to_json(true, false, &dana, "", at),
+        cord_to_json(true, true, &dana, "smoke", at),
+        cord_to_json(false, false, &dana, "put out", at),
+        lane_resumed_to_json(&lane, &dana, "fixed", at),
+        steer_to_json(&steer("patch-default", false), at),
+        steer_to_json(&steer("patch-default.1", false), at),
+        steer_to_json(&steer("patch-default.1", true), at),
+        steer_to_json(&steer("patch-default", true), at),
+        retry_to_json(&retry("patch-default.1"), at),
+        retry_to_json(&retry("111122223333/eu-west-1/i-0123456789abcdef0"), at),
+    ];
     let told: Vec<String> = ours.iter().map(|event| told(&parse(event.to_string().as_bytes()))).collect();
-    assert_eq!(told, ["tick at 2026-11-20T02:15:09.123456789Z", "dana pulls the cord", "dana releases the cord", "dana resumes patch-default: fixed"]);
+    let expected = [
+        "tick at 2026-11-20T02:15:09.123456789Z",
+        "dana pulls the cord",
+        "dana pulls the cord to kill: smoke",
+        "dana releases the cord: put out",
+        "dana resumes patch-default: fixed",
+        "dana pauses patch-default: because",
+        "dana pauses patch-default.1: because",
+        "dana resumes patch-default.1: because",
+        "dana resumes patch-default: because",
+        "dana retries patch-default.1: mended",
+        "dana retries 111122223333/eu-west-1/i-0123456789abcdef0: mended",
+    ];
+    assert_eq!(told, expected);
+    let silent = super::told(&parse(cord_to_json(false, false, &dana, "", at).to_string().as_bytes()));
+    assert!(silent.contains("detail.comment is missing"), "{silent}");
 }
 
 #[test]

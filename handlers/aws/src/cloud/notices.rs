@@ -33,7 +33,12 @@ fn event_type(kind: NoticeKind) -> &'static str {
         NoticeKind::ApprovalAsked => "APPROVAL_REQUIRED",
         NoticeKind::WaveOpened => "PATCH_EXECUTION_STARTED",
         NoticeKind::CampaignEnded => "PATCH_COMPLETED",
-        NoticeKind::LaneHalted | NoticeKind::Quarantined | NoticeKind::SpokeClosed | NoticeKind::ScheduleMissed | NoticeKind::DeadlineBreach => "PATCH_FAILED",
+        NoticeKind::LaneHalted
+        | NoticeKind::Quarantined
+        | NoticeKind::SpokeClosed
+        | NoticeKind::ScheduleMissed
+        | NoticeKind::DeadlineBreach
+        | NoticeKind::CordPulled => "PATCH_FAILED",
     }
 }
 
@@ -41,7 +46,7 @@ fn event_type(kind: NoticeKind) -> &'static str {
 fn urgency(kind: NoticeKind) -> (&'static str, &'static str) {
     match kind {
         NoticeKind::ApprovalAsked => ("high", "approve"),
-        NoticeKind::LaneHalted => ("high", "resume"),
+        NoticeKind::LaneHalted | NoticeKind::CordPulled => ("high", "resume"),
         NoticeKind::Quarantined | NoticeKind::SpokeClosed | NoticeKind::ScheduleMissed | NoticeKind::DeadlineBreach => ("high", "look"),
         NoticeKind::WaveOpened | NoticeKind::CampaignEnded => ("normal", "none"),
     }

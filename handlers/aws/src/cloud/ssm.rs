@@ -244,9 +244,13 @@ pub(crate) async fn invocations(caller: Caller<'_>, clients: Arc<SpokeClients>, 
     }
 }
 
-/// `CancelCommand`: what was not delivered yet is not delivered any more.
-pub(crate) async fn cancel(caller: Caller<'_>, clients: Arc<SpokeClients>, command: &CommandId) -> Result<(), Failure> {
-    caller.call(CANCEL, clients.ssm().cancel_command().command_id(command.as_str()).send()).await.map(|_| ())
+/// `CancelCommand` for these instances. Without any, AWS would cancel the whole command: nobody asks for that.
+pub(crate) async fn cancel(caller: Caller<'_>, clients: Arc<SpokeClients>, command: &CommandId, instances: &[InstanceId]) -> Result<(), Failure> {
+    if instances.is_empty() {
+        return Ok(());
+    }
+    let ids = instances.iter().map(|id| id.as_str().to_owned()).collect();
+    caller.call(CANCEL, clients.ssm().cancel_command().command_id(command.as_str()).set_instance_ids(Some(ids)).send()).await.map(|_| ())
 }
 
 /// `DescribeInstancePatchStates` for these; who was never scanned is absent.

@@ -1,4 +1,4 @@
-//! `tidegate approve`, `reject` and `resume`: a person's word, written into the store. Whoever serves the store goes on.
+//! `tidegate approve` and `reject`: a person's word, written into the store. Whoever serves the store goes on.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,8 @@ use tidegate_rules::policy::Policy;
 use tidegate_rules::{Key, State};
 use tidegate_world::{Spec, World};
 
-use crate::args::{ApproveArgs, ResumeArgs};
-use crate::cmd::{policy, status};
+use crate::args::ApproveArgs;
+use crate::cmd::status;
 use crate::failure::Failure;
 use crate::screen;
 
@@ -23,7 +23,7 @@ pub struct Decision {
     pub schema: String,
     /// What it is about.
     pub subject: String,
-    /// approve, reject or resume.
+    /// approve, reject, stop, pause, resume or retry.
     pub word: String,
     /// By whom.
     pub by: String,
@@ -69,20 +69,6 @@ pub async fn run(args: &ApproveArgs, word: Word) -> Result<u8, Failure> {
     answer(decision(&subject.to_string(), name, &by, Some(digest), &outcome), args.json)
 }
 
-/// Resumes a halted lane.
-///
-/// # Errors
-/// As for [`run`].
-pub async fn resume(args: &ResumeArgs) -> Result<u8, Failure> {
-    let lane = args.lane.parse().map_err(|error: tidegate_events::id::IdError| Failure::Usage(error.to_string()))?;
-    let by = person(args.by.as_deref())?;
-    let store = status::open_store(&args.store)?;
-    let at = now(&store).await?;
-    let event = Event::LaneResumed { lane, by: by.clone(), comment: args.comment.clone() };
-    let outcome = decide(store, policy::read(None)?, event, at).await?;
-    answer(decision(&args.lane, "resume", &by, None, &outcome), args.json)
-}
-
 /// Decides in this process; what is asked lies in the outbox for whoever serves the store.
 async fn decide(store: impl Store, policy: Policy, event: Event, at: Timestamp) -> Result<Outcome, Failure> {
     // A word touches nothing outside the store: the organization behind it may be empty.
@@ -99,7 +85,7 @@ async fn pinned_policy(store: &impl Store, digest: Digest) -> Result<Policy, Fai
     }
 }
 
-fn decision(subject: &str, word: &str, by: &PersonId, digest: Option<Digest>, outcome: &Outcome) -> Decision {
+pub(crate) fn decision(subject: &str, word: &str, by: &PersonId, digest: Option<Digest>, outcome: &Outcome) -> Decision {
     Decision {
         schema: "tidegate.decision/1".into(),
         subject: subject.into(),
@@ -132,12 +118,12 @@ pub(crate) fn answer(decision: Decision, json: bool) -> Result<u8, Failure> {
 }
 
 /// Now, or the store's newest commit where a simulated clock runs ahead.
-async fn now(store: &impl Store) -> Result<Timestamp, Failure> {
+pub(crate) async fn now(store: &impl Store) -> Result<Timestamp, Failure> {
     let newest = store.newest().await.map_err(|error| Failure::machine("the store can't be read", &error))?;
     Ok(newest.map_or_else(Timestamp::now, |newest| newest.max(Timestamp::now())))
 }
 
-fn person(given: Option<&str>) -> Result<PersonId, Failure> {
+pub(crate) fn person(given: Option<&str>) -> Result<PersonId, Failure> {
     let name = match given {
         Some(name) => name.to_owned(),
         None => std::env::var("USER").map_err(|_| Failure::Usage("who decides? give your name with `--as NAME`".into()))?,

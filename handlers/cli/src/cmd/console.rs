@@ -9,7 +9,7 @@ use tidegate_aws::console::{Answer, Console};
 use tidegate_events::event::{Subject, Word};
 use tidegate_events::id::Digest;
 
-use crate::args::ApproveArgs;
+use crate::args::{ApproveArgs, WhoArgs};
 use crate::cmd::approve::{self, Decision};
 use crate::failure::Failure;
 use crate::line;
@@ -73,6 +73,30 @@ pub async fn decide(url: &str, args: &ApproveArgs, subject: &Subject, word: Word
     // A word that was not taken is a decision too.
     match serde_json::from_slice::<Decision>(&answer.body) {
         Ok(decision) if matches!(answer.status, 200 | 409) => approve::answer(decision, args.json),
+        _ => Err(refused(url, &answer)),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Said<'a> {
+    word: &'a str,
+    subject: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    kill: bool,
+    comment: &'a str,
+}
+
+/// Stops, pauses, resumes or retries there.
+///
+/// # Errors
+/// When the console can't be asked or does not know this caller, or (exit 1) the word was refused.
+pub async fn steer(url: &str, word: &str, subject: &str, kill: bool, who: &WhoArgs) -> Result<u8, Failure> {
+    let console = Console::new(Hub::load(None, tidegate_aws::trust::Trust::System).await, url).map_err(Failure::Usage)?;
+    let body = serde_json::to_vec(&Said { word, subject, kill, comment: &who.comment })
+        .map_err(|error| Failure::machine("the word can't be written as JSON", &error))?;
+    let answer = console.post("/v1/controls", body).await.map_err(|error| Failure::Usage(format!("{error}; give the same word again: it counts once")))?;
+    match serde_json::from_slice::<Decision>(&answer.body) {
+        Ok(decision) if matches!(answer.status, 200 | 409) => approve::answer(decision, who.json),
         _ => Err(refused(url, &answer)),
     }
 }

@@ -68,7 +68,7 @@ pub async fn run(args: &ExplainArgs) -> Result<u8, Failure> {
 }
 
 /// The target that is meant.
-async fn find(store: &impl Store, text: &str) -> Result<TargetKey, Failure> {
+pub(crate) async fn find(store: &impl Store, text: &str) -> Result<TargetKey, Failure> {
     if text.contains('/') {
         return text.parse().map_err(|error: tidegate_events::id::IdError| Failure::Usage(error.to_string()));
     }

@@ -10,9 +10,6 @@ use crate::failure::Failure;
 pub fn run(command: &LaterCommand) -> Result<u8, Failure> {
     let (name, instead) = match command {
         LaterCommand::Report(_) => ("report", "`tidegate demo` writes report.html, and `tidegate status --json` prints the summary of a store"),
-        LaterCommand::Stop(_) => ("stop", "stop `tidegate serve`: nothing is sent while it is down, and it goes on where it was"),
-        LaterCommand::Pause(_) => ("pause", "`tidegate reject` ends a campaign"),
-        LaterCommand::Retry(_) => ("retry", "a target leaves quarantine when AWS Config finds it compliant"),
     };
     Err(Failure::Usage(format!("`tidegate {name}` comes with a later version; until then: {instead}")))
 }

@@ -22,7 +22,6 @@ use tidegate_events::event::Event;
 use tidegate_events::fact::Compliance;
 use tidegate_events::id::TargetKey;
 use tidegate_events::wire::{self, Parsed, Read};
-use tidegate_rules::Key;
 use tidegate_rules::decide::Outcome;
 use tidegate_world::{Spec, World};
 use tokio::net::TcpListener;
@@ -265,7 +264,7 @@ fn learn(service: &Service<World>, reads: &[Read]) -> Result<(), Failure> {
 
 async fn show_status<C: Cloud + 'static>(State(service): State<Arc<Service<C>>>) -> Response {
     // Without a turn: each commit leaves a store that can be read, and AWS may be slow.
-    match status::load(service.engine.store(), &[Key::LANES, Key::CAMPAIGNS, Key::TARGETS, Key::organization().as_str()]).await {
+    match status::load(service.engine.store(), &status::PREFIXES).await {
         Ok(fold) => json(StatusCode::OK, &status::of(&fold)),
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("{failure}\n")).into_response(),
     }

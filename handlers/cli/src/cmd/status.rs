@@ -15,6 +15,10 @@ use crate::screen::{self, BAD, DIM, GOOD, HEAD, WARN};
 use crate::settle;
 use crate::summary::{self, CampaignSummary, Summary, Targets};
 
+mod controls;
+
+pub use controls::{Quarantined, Stop};
+
 /// What `status --json` prints.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Status {
@@ -30,6 +34,12 @@ pub struct Status {
     pub targets: Targets,
     /// Verdicts.
     pub verdicts: std::collections::BTreeMap<String, u64>,
+    /// The stop cord, while it is pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+    /// Targets that are out of attempts, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Vec<Quarantined>>,
     /// Schedules that were met.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<ScheduleStatus>,
@@ -67,6 +77,9 @@ pub struct LaneStatus {
     pub id: String,
     /// Why it is halted, where it is.
     pub halted: Option<String>,
+    /// Who paused it and why, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
     /// The campaign that collects.
     pub collecting: Option<String>,
     /// The campaign that runs.
@@ -116,14 +129,18 @@ pub async fn load(store: &impl Store, prefixes: &[&str]) -> Result<Fold, Failure
     Ok(fold)
 }
 
+/// What a status is made of.
+pub const PREFIXES: [&str; 5] = [Key::LANES, Key::CAMPAIGNS, Key::TARGETS, Key::OPEN, Key::ORGANIZATION];
+
 /// Runs it.
 ///
 /// # Errors
 /// When the store can't be read.
 pub async fn run(args: &StatusArgs) -> Result<u8, Failure> {
     let store = open_store(&args.store)?;
-    let fold = load(&store, &[Key::LANES, Key::CAMPAIGNS, Key::TARGETS, Key::organization().as_str()]).await?;
-    let status = of(&fold);
+    let fold = load(&store, &PREFIXES).await?;
+    let mut status = of(&fold);
+    status.quarantine = args.quarantine.then(|| controls::quarantine_of(&fold));
     if args.json {
         screen::print_json(&status)?;
     } else {
@@ -131,7 +148,7 @@ pub async fn run(args: &StatusArgs) -> Result<u8, Failure> {
     }
     let halted = status.lanes.iter().any(|lane| lane.halted.is_some());
     let quarantined = status.targets.by_state.get("quarantined").is_some_and(|count| *count > 0);
-    Ok(u8::from(halted || quarantined || !status.awaiting_approval.is_empty()))
+    Ok(u8::from(halted || quarantined || status.stop.is_some() || !status.awaiting_approval.is_empty()))
 }
 
 /// The status of what was loaded.
@@ -140,6 +157,7 @@ pub fn of(fold: &Fold) -> Status {
         State::Lane(lane) => Some(LaneStatus {
             id: lane.id.to_string(),
             halted: lane.halted.as_ref().map(|halt| halt.why.clone()),
+            paused: lane.paused.as_ref().map(|pause| format!("{} paused it: {}", pause.by, pause.why)),
             collecting: lane.collecting.as_ref().map(ToString::to_string),
             running: lane.running.as_ref().map(ToString::to_string),
         }),
@@ -164,6 +182,8 @@ pub fn of(fold: &Fold) -> Status {
         verdicts,
         schedules: schedules(fold),
         deadlines: deadlines(fold),
+        stop: controls::stop_of(fold),
+        quarantine: None,
     }
 }
 
@@ -189,10 +209,16 @@ fn deadlines(fold: &Fold) -> Option<DeadlineStatus> {
 
 fn words(status: &Status) -> String {
     let mut text = String::new();
+    if let Some(stop) = &status.stop {
+        controls::say_stop(&mut text, stop);
+    }
     for lane in &status.lanes {
         match &lane.halted {
             Some(why) => line!(text, "lane {} is {BAD}halted{BAD:#}: {why}\n  look, then: tidegate resume {} --comment \"...\"", lane.id, lane.id),
             None => line!(text, "lane {}", lane.id),
+        }
+        if let Some(paused) = &lane.paused {
+            line!(text, "  {WARN}paused{WARN:#}: {paused}\n  tidegate resume {} --comment \"...\"", lane.id);
         }
         if let Some(collecting) = &lane.collecting {
             line!(text, "  collects into {collecting}");
@@ -220,6 +246,9 @@ fn words(status: &Status) -> String {
         let next = deadlines.next.as_ref().map(|at| format!(", the next at {at}")).unwrap_or_default();
         let style = if deadlines.broken > 0 { BAD } else { GOOD };
         line!(text, "{HEAD}deadlines{HEAD:#} {} to keep{next}; {style}{} broken{style:#}", deadlines.open, deadlines.broken);
+    }
+    for target in status.quarantine.iter().flatten() {
+        line!(text, "{BAD}quarantined{BAD:#}  {}  {} must look: {}", target.target, target.owner, target.why);
     }
     text
 }

@@ -89,7 +89,7 @@ fn long_tables_are_cut_and_say_so() {
     for n in 0..620 {
         let to = Standing::Unmanaged { why: "no agent".into() };
         book.write(&format!("target/{n}"), vec![Entry::Moved { target: target(n), to, verdict: None, why: String::new() }]);
-        book.write("organization", vec![Entry::CordMoved { pulled: n % 2 == 0, by: "alice".parse().unwrap() }]);
+        book.write("organization", vec![Entry::CordMoved { pulled: n % 2 == 0, by: "alice".parse().unwrap(), kill: false, comment: String::new() }]);
     }
     let page = render(book.lines(), &meta());
     assert_eq!(page.matches("<p class=\"cut\">120 more are not shown here; all of them are in <code>journal.jsonl</code>.</p>").count(), 2);

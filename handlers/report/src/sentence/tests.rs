@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use tidegate_events::control::{Cancelling, Retried, Retry, Steer, Steered};
 use tidegate_events::deadline::Deadline;
 use tidegate_events::entry::{Count, Lag, Outcome, RunStep, Standing, WaveCut};
 use tidegate_events::event::{Approval, Subject, Word};
@@ -340,8 +341,46 @@ fn cases() -> Vec<Case> {
             "carol resumed lane patch-default: “fixed”; 2 failures of wave patch-default.1.w1 no longer count against it.",
             "",
         ),
-        (Entry::CordMoved { pulled: true, by: "carol".parse().unwrap() }, "carol pulled the stop cord: nothing is sent any more.", ""),
-        (Entry::CordMoved { pulled: false, by: "carol".parse().unwrap() }, "carol released the stop cord.", ""),
+        (
+            Entry::CordMoved { pulled: true, by: "carol".parse().unwrap(), kill: false, comment: String::new() },
+            "carol pulled the stop cord: nothing is sent any more.",
+            "",
+        ),
+        (
+            Entry::CordMoved { pulled: true, by: "carol".parse().unwrap(), kill: true, comment: "smoke".into() },
+            "carol pulled the stop cord: nothing is sent any more, and what runs is cancelled too: “smoke”.",
+            "",
+        ),
+        (
+            Entry::CordMoved { pulled: false, by: "carol".parse().unwrap(), kill: false, comment: "put out".into() },
+            "carol released the stop cord: “put out”.",
+            "",
+        ),
+        (
+            Entry::Steered(Steer { on: Steered::parse("patch-default.1").unwrap(), go: false, by: "carol".parse().unwrap(), comment: "wait".into() }),
+            "carol paused campaign patch-default.1: “wait”.",
+            "",
+        ),
+        (
+            Entry::Steered(Steer { on: Steered::parse("patch-default").unwrap(), go: true, by: "carol".parse().unwrap(), comment: "go".into() }),
+            "carol let lane patch-default go on: “go”.",
+            "",
+        ),
+        (
+            Entry::RetryGranted(Retry { what: Retried::parse("patch-default.1").unwrap(), by: "carol".parse().unwrap(), comment: "disk grown".into() }),
+            "carol gave everybody who failed in campaign patch-default.1 another attempt: “disk grown”.",
+            "",
+        ),
+        (
+            Entry::CancelAsked(Cancelling {
+                batch: "patch-default.1.w1/111122223333/eu-west-1/0/3".parse().unwrap(),
+                command: "11111111-2222-4333-8444-555555555555".parse().unwrap(),
+                undelivered: vec![key.instance.clone()],
+                running: Vec::new(),
+            }),
+            "The stop cord cancels the command of batch patch-default.1.w1/111122223333/eu-west-1/0/3: 1 invocation not delivered.",
+            "",
+        ),
         (Entry::CalendarMoved { calendar: "year-end".into(), open: false, at: at("09:00") }, "Change calendar `year-end` closed at 2026-03-02 09:00 UTC.", ""),
         (
             Entry::Deadline {

@@ -384,18 +384,18 @@ struct Cancel {
     instance_ids: Vec<String>,
 }
 
-/// CancelCommand of a whole command.
+/// CancelCommand, of a whole command or of some of its instances.
 pub(super) fn cancel_command(asked: &mut Asked<'_>, body: &[u8]) -> Answer {
     let cancel: Cancel = read(body)?;
     let id = command_id(&cancel.command_id.ok_or_else(|| Refusal::missing("commandId"))?)?;
     let named: BTreeSet<InstanceId> = instances(&cancel.instance_ids)?.into_iter().collect();
     let state = &asked.inner.state;
     let found = state.command_in(&asked.spoke, &id).and_then(|at| state.command(at)).ok_or_else(|| Refusal::new("InvalidCommandId", ""))?;
-    if !named.is_empty() && named != found.record.instances.iter().cloned().collect() {
-        return Err(Refusal::new("ValidationException", "this simulated organization cancels whole commands"));
+    if named.iter().any(|instance| !found.record.instances.contains(instance)) {
+        return Err(Refusal::new("InvalidInstanceId", "an instance is not one of this command's"));
     }
-    let spoke = asked.spoke.clone();
-    match asked.inner.cancel(&spoke, &id) {
+    let (spoke, named): (_, Vec<InstanceId>) = (asked.spoke.clone(), named.into_iter().collect());
+    match asked.inner.cancel(&spoke, &id, &named) {
         Ok(_) => Ok(json!({})),
         Err(why) => {
             tracing::error!(%why, "CancelCommand was not taken");

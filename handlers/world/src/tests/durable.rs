@@ -32,7 +32,7 @@ fn step(world: &World, n: u32) -> Vec<Delivery> {
         }
         3 => {
             if let Some(record) = world.sends().last() {
-                drop(ask(world.cancel(&record.spoke, &record.command)));
+                drop(ask(world.cancel(&record.spoke, &record.command, &record.instances)));
             }
         }
         _ => drop(ask(world.start_evaluation(&spoke(), &[RULE.to_owned()]))),

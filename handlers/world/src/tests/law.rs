@@ -43,7 +43,7 @@ fn play(spec: &Spec, story: &[Step], reads: bool, slices: i64) -> (Vec<Delivery>
             }
             Step::Cancel(n) => {
                 if let Some(record) = world.sends().get(*n) {
-                    drop(ask(world.cancel(&record.spoke, &record.command)));
+                    drop(ask(world.cancel(&record.spoke, &record.command, &record.instances)));
                 }
             }
             Step::Evaluate => drop(ask(world.start_evaluation(&spoke(), &[]))),

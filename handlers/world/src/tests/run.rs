@@ -244,7 +244,7 @@ fn a_cancel_stops_what_was_not_delivered_and_nothing_else() {
     let world = world([host(1), troubled(2, Trouble::OFFLINE_ALWAYS)]);
     let command = install(&world, [1, 2]);
     pass(&world, 30);
-    ask(world.cancel(&spoke(), &command)).unwrap();
+    ask(world.cancel(&spoke(), &command, &ids([1, 2]))).unwrap();
     assert_eq!((status(&world, &command, 1), status(&world, &command, 2)), (InvocationStatus::InProgress, InvocationStatus::Cancelled));
     let events = pass(&world, 25 * MINUTE);
     assert_eq!((status(&world, &command, 1), truth(&world, 1), truth(&world, 2)), (InvocationStatus::Success, (0, 0, 0), (3, 0, 0)));
@@ -253,7 +253,7 @@ fn a_cancel_stops_what_was_not_delivered_and_nothing_else() {
     let killing = faulty([host(1)], Faults { cancel_kills: 1_000, ..Faults::none() });
     let command = install(&killing, [1]);
     pass(&killing, 30);
-    ask(killing.cancel(&spoke(), &command)).unwrap();
+    ask(killing.cancel(&spoke(), &command, &ids([1]))).unwrap();
     assert_eq!((status(&killing, &command, 1), truth(&killing, 1)), (InvocationStatus::Cancelled, (2, 0, 1)), "half-way");
     pass(&killing, HOUR);
     assert_eq!(truth(&killing, 1), (2, 0, 1));

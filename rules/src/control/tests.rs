@@ -1,0 +1,1 @@
+//! Pause, resume and retry, decided on a desk.

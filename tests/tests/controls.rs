@@ -1,0 +1,244 @@
+//! The stop cord over a thousand accounts: from its pull no send begins, what was not delivered is cancelled within a bounded time,
+//! and after its release everybody is patched all the same, nobody twice.
+//!
+//! `cargo test -p tidegate-tests --test controls -- --nocapture` prints the times of docs/operations/stop.md.
+
+#![cfg(test)]
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tidegate_cli::cmd::simulate;
+use tidegate_cli::drive::{Drive, People};
+use tidegate_embedded::{EmbeddedStore, MemoryStore};
+use tidegate_engine::Engine;
+use tidegate_engine::store::Store;
+use tidegate_events::Entry;
+use tidegate_events::control::{Retried, Retry, Steer, Steered};
+use tidegate_events::entry::{RunStep, Standing};
+use tidegate_events::event::Event;
+use tidegate_events::fact::InvocationStatus;
+use tidegate_events::journal::Line;
+use tidegate_events::{Hold, id::PersonId};
+use tidegate_rules::State;
+use tidegate_rules::decide::Outcome;
+use tidegate_world::{Faults, Spec, World};
+
+const WIDE: &str = "name = \"wide\"\nenvironment = \"development\"\nfailure_budget = \"100%\"\n[approval]\nquorum = 0\n[blast_radius]\nwave = \"100%\"\naccount = \"100%\"\nregion = \"100%\"\norganization = \"100%\"\n[[wave]]\nname = \"all\"\n";
+
+fn kim() -> PersonId {
+    "kim".parse().unwrap()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+async fn drive(spec: Spec) -> Drive {
+    let start = simulate::start().unwrap();
+    let policy = tidegate_rules::policy::parse(WIDE, "wide.toml").unwrap();
+    let engine = Engine::new(EmbeddedStore::Memory(MemoryStore::new()), World::new(spec, start), policy);
+    Drive::new(engine, start, People::default()).await.unwrap()
+}
+
+async fn say(drive: &Drive, event: Event) -> Outcome {
+    drive.engine.take(&event, drive.now()).await.unwrap().outcome
+}
+
+/// Time goes on until at least so many commands were sent.
+async fn until_sent(drive: &mut Drive, commands: usize) {
+    for _ in 0..20_000 {
+        if drive.engine.cloud().sends().len() >= commands {
+            return;
+        }
+        let next = drive.now().checked_add(jiff::SignedDuration::from_secs(1)).unwrap();
+        let due = drive.engine.store().next_due().await.unwrap().into_iter().chain(drive.engine.cloud().next_at()).min();
+        drive.move_to(due.map_or(next, |due| due.max(next)), &mut |_| {}).await.unwrap();
+    }
+    panic!("{} of {commands} commands were sent", drive.engine.cloud().sends().len());
+}
+
+async fn entries(drive: &Drive) -> Vec<(Timestamp, Entry)> {
+    let lines = drive.engine.store().journal(0, usize::MAX).await.unwrap();
+    let lines = lines.into_iter().map(|(_, bytes)| serde_json::from_slice::<Line>(&bytes).unwrap());
+    lines.flat_map(|line| line.entries.into_iter().map(move |entry| (line.at, entry))).collect()
+}
+
+fn secs(from: Timestamp, to: Timestamp) -> i64 {
+    to.duration_since(from).as_secs()
+}
+
+fn open_intents(drive: &Drive) -> usize {
+    let open = |state: &State| match state {
+        State::Open(open) => open.batches.len(),
+        _ => 0,
+    };
+    drive.checker.fold().items.values().map(open).sum()
+}
+
+/// What was measured of a stop, in virtual seconds from the pull, and in real time.
+struct Stop {
+    /// Commands open when it was pulled, and invocations that were cancelled undelivered.
+    open: usize,
+    cancelled: usize,
+    /// To the last send, the last cancel, and until nothing was open.
+    sent: i64,
+    cancel: i64,
+    complete: i64,
+    /// Real time in which everything was listed, read and cancelled, in milliseconds.
+    real_ms: u128,
+}
+
+async fn stop(drive: &mut Drive, kill: bool) -> Stop {
+    let (pulled_at, open) = (drive.now(), open_intents(drive));
+    let began = Instant::now();
+    let pull = Event::Cord { pulled: true, kill, by: kim(), comment: "smoke".into() };
+    assert_eq!(say(drive, pull.clone()).await, Outcome::Accepted);
+    let real_ms = began.elapsed().as_millis();
+    assert_eq!(say(drive, pull).await, Outcome::Duplicate);
+    let mut complete = 0;
+    for second in 0..3 * 3600 {
+        drive.move_to(pulled_at.checked_add(jiff::SignedDuration::from_secs(second)).unwrap(), &mut |_| {}).await.unwrap();
+        complete = second;
+        if open_intents(drive) == 0 {
+            break;
+        }
+    }
+    assert_eq!(open_intents(drive), 0, "the stop is never complete");
+    let rest = drive.settle(&mut |_| {}).await.unwrap();
+    assert!(rest.held.iter().any(|hold| matches!(hold, Hold::CordPulled { by } if *by == kim())), "{rest:?}");
+    let since: Vec<(Timestamp, Entry)> = entries(drive).await.into_iter().filter(|(at, _)| *at >= pulled_at).collect();
+    let cancel = since.iter().filter(|(_, entry)| matches!(entry, Entry::CancelAsked(_))).map(|(at, _)| secs(pulled_at, *at)).max().unwrap_or(0);
+    let sent = drive.engine.cloud().sends().iter().map(|sent| secs(pulled_at, sent.at)).max().unwrap_or(0).max(0);
+    let ended = since.iter().flat_map(|(_, entry)| match entry {
+        Entry::InvocationsEnded { ended, .. } => ended.clone(),
+        _ => Vec::new(),
+    });
+    let cancelled = ended.filter(|seen| seen.status == InvocationStatus::Cancelled && seen.ended_at.is_none()).count();
+    let begun = since.iter().any(|(at, entry)| matches!(entry, Entry::Sending { .. }) && *at > pulled_at);
+    assert!(!begun, "an intent was written after the pull");
+    Stop { open, cancelled, sent, cancel, complete, real_ms }
+}
+
+async fn release(drive: &mut Drive) {
+    let silent = Event::Cord { pulled: false, kill: false, by: kim(), comment: " ".into() };
+    assert!(matches!(say(drive, silent).await, Outcome::Rejected { .. }), "a release says why");
+    let release = Event::Cord { pulled: false, kill: false, by: kim(), comment: "it was steam".into() };
+    assert_eq!(say(drive, release).await, Outcome::Accepted);
+}
+
+#[test]
+fn a_stop_over_a_thousand_accounts_is_complete_in_bounded_time() {
+    block_on(async {
+        let mut drive = drive(Spec::generate(1_000, 1, 6_000, 5, Faults::none())).await;
+        until_sent(&mut drive, 300).await;
+        let stop = stop(&mut drive, false).await;
+        eprintln!(
+            "stop cord, 1,000 accounts: {} commands open; last send after {} s, last cancel after {} s ({} invocations undelivered), nothing open after {} s; \
+             listed, read and cancelled in {} ms of real time",
+            stop.open, stop.sent, stop.cancel, stop.cancelled, stop.complete, stop.real_ms
+        );
+        assert!(stop.open >= 300 && stop.cancelled > 0, "{} open, {} cancelled", stop.open, stop.cancelled);
+        assert_eq!(stop.sent, 0, "a send began after the pull");
+        assert!(stop.cancel <= 60, "the last cancel took {} s", stop.cancel);
+        assert!(stop.complete <= 3600, "{} s until nothing was open", stop.complete);
+        let untouched = drive.checker.fold().items.values().filter(|state| matches!(state, State::Target(target) if target.attempts > 0)).count();
+        assert_eq!(untouched, 0, "being cancelled undelivered is no failed attempt");
+        release(&mut drive).await;
+        drive.settle(&mut |_| {}).await.unwrap();
+        drive.check_at_rest().await.unwrap();
+        let summary = drive.summary(5);
+        assert_eq!(summary.invariants.violations, Vec::<String>::new());
+        assert_eq!((summary.commands.doubled, summary.targets.by_state["compliant"]), (0, 6_000));
+    });
+}
+
+#[test]
+fn under_faults_a_lost_send_is_adopted_or_proven_absent_and_a_kill_is_scanned() {
+    for (seed, kill) in [(3, false), (4, true), (8, false), (9, true)] {
+        block_on(async {
+            let faults = Faults { send_answer_lost: 300, send_lost: 200, cancel_kills: 500, ..Faults::light() };
+            let mut drive = drive(Spec::generate(20, 2, 300, seed, faults)).await;
+            until_sent(&mut drive, 10).await;
+            let stop = stop(&mut drive, kill).await;
+            assert!(stop.open > 0 && stop.sent == 0, "seed {seed}");
+            release(&mut drive).await;
+            drive.settle(&mut |_| {}).await.unwrap();
+            drive.check_at_rest().await.unwrap();
+            let summary = drive.summary(seed);
+            assert_eq!(summary.invariants.violations, Vec::<String>::new(), "seed {seed}");
+            assert_eq!(summary.commands.doubled, 0, "seed {seed}");
+            for moving in ["queued", "in_wave", "running", "verifying"] {
+                assert_eq!(summary.targets.by_state[moving], 0, "seed {seed}: {moving}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_pause_holds_what_has_not_started_and_a_resume_lets_it_go_on() {
+    for lane in [false, true] {
+        block_on(async {
+            let mut drive = drive(Spec::generate(3, 1, 60, 5, Faults::none())).await;
+            let mut campaign = None;
+            while campaign.is_none() {
+                let next = drive.now().checked_add(jiff::SignedDuration::from_secs(60)).unwrap();
+                drive.move_to(next, &mut |_| {}).await.unwrap();
+                campaign = tidegate_cli::summary::campaigns_of(drive.checker.fold()).next().map(|campaign| campaign.id.clone());
+            }
+            let campaign = campaign.unwrap();
+            let on = if lane { Steered::Lane(campaign.lane.clone()) } else { Steered::Campaign(campaign.clone()) };
+            let steer = |go, comment: &str| Event::Steer(Steer { on: on.clone(), go, by: kim(), comment: comment.into() });
+            assert!(matches!(say(&drive, steer(false, "")).await, Outcome::Rejected { .. }));
+            assert_eq!(say(&drive, steer(true, "not paused")).await, Outcome::Duplicate);
+            assert_eq!(say(&drive, steer(false, "the vendor warns")).await, Outcome::Accepted);
+            assert_eq!(say(&drive, steer(false, "again")).await, Outcome::Duplicate);
+            let rest = drive.settle(&mut |_| {}).await.unwrap();
+            assert!(rest.held.contains(&Hold::Paused { by: kim(), why: "the vendor warns".into() }), "{rest:?}");
+            assert_eq!(drive.engine.cloud().sends().len(), 0, "nothing starts while it is paused");
+            assert_eq!(say(&drive, steer(true, "all clear")).await, Outcome::Accepted);
+            drive.settle(&mut |_| {}).await.unwrap();
+            drive.check_at_rest().await.unwrap();
+            let summary = drive.summary(5);
+            assert_eq!(summary.invariants.violations, Vec::<String>::new());
+            assert_eq!(summary.targets.by_state["compliant"], 60);
+        });
+    }
+}
+
+#[test]
+fn a_retry_gives_one_more_attempt_and_only_to_who_needs_one() {
+    block_on(async {
+        let mut spec = Spec::generate(2, 1, 30, 5, Faults::none());
+        let broken: Vec<_> = spec.hosts.iter_mut().filter(|host| host.missing > 0).take(2).collect();
+        let keys: Vec<_> = broken.iter().map(|host| host.key.clone()).collect();
+        for host in broken {
+            // Three attempts are the policy's; the fourth is the person's.
+            host.troubles.push(tidegate_world::Trouble::InstallFails { times: 3 });
+        }
+        let mut drive = drive(spec).await;
+        drive.settle(&mut |_| {}).await.unwrap();
+        assert_eq!(drive.summary(5).targets.by_state["quarantined"], 2);
+        let retry = |what| Event::Retry(Retry { what, by: kim(), comment: "the disk is larger now".into() });
+        assert_eq!(say(&drive, retry(Retried::Target(keys[0].clone()))).await, Outcome::Accepted);
+        assert_eq!(say(&drive, retry(Retried::Target(keys[0].clone()))).await, Outcome::Duplicate, "it is on a roster already");
+        let failed_in = tidegate_cli::summary::campaigns_of(drive.checker.fold()).map(|campaign| campaign.id.clone()).max_by_key(|id| id.number).unwrap();
+        assert_eq!(say(&drive, retry(Retried::Campaign(failed_in))).await, Outcome::Accepted);
+        drive.settle(&mut |_| {}).await.unwrap();
+        drive.check_at_rest().await.unwrap();
+        let summary = drive.summary(5);
+        assert_eq!(summary.invariants.violations, Vec::<String>::new());
+        assert_eq!(summary.targets.by_state["compliant"], 30, "{:?}", summary.targets);
+        assert!(matches!(say(&drive, retry(Retried::Target(keys[1].clone()))).await, Outcome::Rejected { .. }), "a compliant one has nothing to try again");
+        let granted = entries(&drive).await.into_iter().filter(|(_, entry)| matches!(entry, Entry::RetryGranted(_))).count();
+        assert_eq!(granted, 3, "one by name, the campaign, and the other one through it");
+        let standings = drive
+            .checker
+            .fold()
+            .items
+            .values()
+            .filter(|state| matches!(state, State::Target(target) if matches!(target.standing, Standing::Quarantined { .. })));
+        assert_eq!(standings.count(), 0);
+        assert!(drive.engine.cloud().sends().len() > 3 && RunStep::Install != RunStep::Scan);
+    });
+}
