@@ -5,7 +5,7 @@
 use tidegate_cli::cmd::{policy, simulate};
 use tidegate_rules::policy::Policy;
 use tidegate_tests::queues::{Ended, Luck, Site};
-use tidegate_world::{Faults, Fleet, Recording, Role, Spec};
+use tidegate_world::{Faults, Spec};
 
 const CALM: Luck = Luck { store: 0, post: 0, twice: 0 };
 const ROUGH: Luck = Luck { store: 15, post: 20, twice: 50 };
@@ -15,14 +15,6 @@ fn run(spec: Spec, policy: Policy, seed: u64, luck: Luck, bodies: &[&str]) -> En
     runtime.block_on(async {
         let site = Site::new(spec, policy, simulate::start().unwrap(), seed, luck);
         bodies.iter().for_each(|body| site.deliver(body));
-        site.settle().await.unwrap_or_else(|why| panic!("seed {seed}: {why}"))
-    })
-}
-
-fn run_with_node_sweeps(spec: Spec, seed: u64, luck: Luck) -> Ended {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let site = Site::new(spec, policy::read(None).unwrap(), simulate::start().unwrap(), seed, luck).with_node_sweeps();
         site.settle().await.unwrap_or_else(|why| panic!("seed {seed}: {why}"))
     })
 }
@@ -66,51 +58,4 @@ fn what_nobody_understands_is_refused_with_its_reason_and_costs_nothing_else() {
     assert_eq!(ended.refused.len(), 4, "{:?}", ended.refused);
     assert!(ended.refused.iter().all(|refused| !refused.reason.is_empty()));
     assert!(ended.refused.iter().any(|refused| refused.reason.contains("person's decision")), "{:?}", ended.refused);
-}
-
-/// An organization that Config says nothing about: what its instances lack, only their agents have reported.
-fn unjudged(seed: u64) -> Spec {
-    Spec { seed, ..Spec::from_fleet(&Fleet::generate(4, 2, 80, seed)) }
-}
-
-#[test]
-fn what_config_never_judged_is_found_by_patch_states() {
-    let spec = unjudged(7);
-    let dirty = spec.hosts.iter().filter(|host| host.missing > 0).count();
-    assert!(dirty > 10, "{dirty}");
-    // Without them nobody would ever know: no event, and nothing in the aggregator.
-    let blind = run(spec.clone(), policy::read(None).unwrap(), 7, CALM, &[]);
-    assert_eq!((blind.violations, blind.patched, blind.notices), (Vec::new(), 80 - dirty, 0));
-    let ended = run_with_node_sweeps(spec, 7, CALM);
-    promises_are_kept(&ended, 7);
-    assert_eq!(ended.patched, 80);
-    assert_eq!(ended.compliant, dirty, "remediated: in the end Config has judged, and agrees");
-}
-
-#[test]
-fn no_spokes_trouble_stops_a_sweep_of_the_others() {
-    for seed in 1..=12 {
-        let mut spec = unjudged(seed);
-        // One records nothing at all, one lets nobody in; reads are throttled and unanswered for a day.
-        spec.accounts[0].recording = Recording::Off;
-        spec.accounts[1].role = Role::Missing;
-        spec.faults = Faults { read_throttled: 100, read_unanswered: 100, calm_after_secs: Some(24 * 3600), ..Faults::none() };
-        let shut = spec.accounts[1].id;
-        let lost = spec.hosts.iter().filter(|host| host.key.account == shut && host.missing > 0).count();
-        let ended = run_with_node_sweeps(spec, seed, if seed % 2 == 0 { ROUGH } else { CALM });
-        promises_are_kept(&ended, seed);
-        assert_eq!(ended.patched, 80 - lost, "seed {seed}: all but those of the account that lets nobody in");
-    }
-}
-
-#[test]
-fn no_message_of_a_sweep_has_more_than_a_page_to_take_in() {
-    // No event of 300 findings ever comes.
-    let mut spec = Spec::generate(1, 1, 300, 5, Faults::none());
-    spec.hosts.iter_mut().for_each(|host| host.announce = false);
-    let ended = run_with_node_sweeps(spec, 5, CALM);
-    promises_are_kept(&ended, 5);
-    assert_eq!(ended.patched, 300);
-    let (parts, most) = ended.largest_sweep;
-    assert!(parts <= 20 && (20..=100).contains(&most), "{parts} parts, {most} findings or nodes");
 }

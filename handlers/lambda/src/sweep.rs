@@ -13,6 +13,8 @@ use crate::task::{Letter, Queue, Task};
 
 /// Parts in one message at most; each is a page of at most 100 findings or 50 nodes.
 const PARTS_MAX: usize = 20;
+/// How many messages of the aggregator's findings are read at once: its API is one and the same for all accounts.
+const HUB_GROUPS: u64 = 4;
 /// How long the parts of an account that failed wait before they are tried again, in seconds; after the last try they are left to
 /// the next sweep.
 const AGAIN_SECS: [u32; 3] = [60, 300, 900];
@@ -47,28 +49,31 @@ pub fn share(at: Timestamp, every_secs: u32) -> Option<Share> {
     Some(Share { turn: u32::try_from(turn).unwrap_or(0), of })
 }
 
+fn number(account: AccountId) -> u64 {
+    account.to_string().parse().unwrap_or_default()
+}
+
 fn minute(at: Timestamp) -> i64 {
     at.as_second().div_euclid(60) * 60
 }
 
 /// Puts parts into messages on the queue whose reader may enter spokes. Each account's nodes have a group of their own: not that of
-/// its look-ups, which need not wait for a sweep. The hub's API has ten.
+/// its look-ups, which need not wait for a sweep. The aggregator's parts enter no account and share a few.
 ///
 /// # Errors
 /// When a part can't be written as JSON.
 pub fn pack(parts: Vec<Part>, tries: u32) -> Result<Vec<Letter>, serde_json::Error> {
-    let mut heaps: BTreeMap<(String, Option<AccountId>), Vec<Part>> = BTreeMap::new();
+    let mut heaps: BTreeMap<String, Vec<Part>> = BTreeMap::new();
     for part in parts {
-        let account = part.spoke().map(|spoke| spoke.account);
-        let group = match (&part, account) {
-            (Part::Nodes { .. }, Some(account)) => format!("sweep-{account}"),
-            (_, Some(account)) => format!("sweep-hub-{}", account.to_string().chars().last().unwrap_or('0')),
-            (_, None) => "sweep".to_owned(),
+        let group = match &part {
+            Part::Nodes { spoke, .. } => format!("sweep-{}", spoke.account),
+            Part::Findings { at, .. } => format!("sweep-hub-{}", number(at.spoke.account) % HUB_GROUPS),
+            Part::Rules { .. } | Part::Spokes(_) => "sweep".to_owned(),
         };
-        heaps.entry((group, account)).or_default().push(part);
+        heaps.entry(group).or_default().push(part);
     }
     let mut letters = Vec::new();
-    for ((group, _), heap) in heaps {
+    for (group, heap) in heaps {
         for parts in heap.chunks(PARTS_MAX) {
             let body = serde_json::to_string(&Task::Parts { parts: parts.to_vec(), tries })?;
             letters.push(Letter { queue: Queue::Spokes, group: Some(group.clone()), body, delay_secs: 0 });
@@ -183,7 +188,7 @@ mod tests {
         parts.push(Part::RULES);
         let letters = pack(parts.clone(), 1).unwrap();
         let groups: Vec<&str> = letters.iter().filter_map(|letter| letter.group.as_deref()).collect();
-        assert_eq!(groups, ["sweep", "sweep-111122223333", "sweep-111122223333", "sweep-111122223333", "sweep-444455556666", "sweep-hub-3"]);
+        assert_eq!(groups, ["sweep", "sweep-111122223333", "sweep-111122223333", "sweep-111122223333", "sweep-444455556666", "sweep-hub-1"]);
         let mut read = Vec::new();
         for letter in letters {
             assert_eq!(letter.queue, Queue::Spokes);

@@ -78,7 +78,7 @@ pub enum Task {
     /// Do these parts of a sweep.
     #[serde(rename = "sweep/2")]
     Parts {
-        /// In any order; of one account, where they are about one.
+        /// In any order; of one account, where its nodes are read.
         parts: Vec<Part>,
         /// How often they were tried in vain.
         #[serde(default)]
