@@ -9,6 +9,7 @@ use tidegate_engine::ports::Cloud;
 use tidegate_engine::store::Store;
 use tidegate_engine::{Engine, EngineError};
 use tidegate_events::event::{Approval, Subject};
+use tidegate_events::host::Platform;
 use tidegate_events::id::{Digest, PersonId, WaveId};
 use tidegate_rules::policy::{self, Policy};
 use tidegate_rules::state::{Asked, Campaign, CampaignPhase, Cell};
