@@ -14,7 +14,7 @@ use tidegate_events::wire::{self, Parsed};
 use tidegate_world::{Fleet, Spec, World};
 
 use crate::args::ReplayArgs;
-use crate::cmd::policy;
+use crate::cmd::{catalog, policy};
 use crate::drive::{Drive, People};
 use crate::failure::Failure;
 use crate::screen;
