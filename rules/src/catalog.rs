@@ -170,7 +170,6 @@ fn proof_within() -> u32 {
     3600
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
 fn is_proof_within(secs: &u32) -> bool {
     *secs == proof_within()
 }

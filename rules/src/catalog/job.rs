@@ -144,7 +144,7 @@ impl CatalogEntry {
             given.iter().map(|(key, values)| (key.clone(), values.iter().map(|value| fill.text(value)).collect())).collect();
         let own = special.and_then(|special| special.document.clone());
         let hooks = self.hooks.as_ref().map_or_else(|| wish.hooks.clone(), |support| wish.hooks.or(&support.defaults()));
-        let instead = wish.document.clone().or(own).filter(|_| step == RunStep::Install || wish.document.is_none());
+        let instead = wish.document.clone().filter(|_| step == RunStep::Install).or(own);
         let document = match (&self.hooks, instead) {
             (_, Some(document)) if step != RunStep::Install || hooks.is_empty() => document,
             (_, Some(document)) => return Err(JobFault::NoHooks { what: format!("document `{document}` stands in the place of the one that runs hooks") }),

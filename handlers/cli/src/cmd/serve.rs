@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use crate::args::ServeArgs;
-use crate::cmd::{policy, replay, status};
+use crate::cmd::{catalog, policy, replay, status};
 use crate::failure::Failure;
 use crate::screen;
 use crate::summary::EventCounts;
@@ -136,7 +136,7 @@ pub async fn run(args: &ServeArgs) -> Result<u8, Failure> {
         Some(path) => Spec::from_fleet(&replay::read_fleet(path)?),
         None => Spec::default(),
     };
-    let (store, world) = replay::open(Some(&args.store), spec, Timestamp::now())?;
+    let (store, world) = replay::open(Some(&args.store), catalog::simulated(spec, &policy), Timestamp::now())?;
     let newest = store.newest().await.map_err(|error| Failure::machine("the store can't be read", &error))?;
     let from = newest.into_iter().chain([Timestamp::now(), world.now()]).max().unwrap_or_default();
     let clock = Clock::Running { from, since: Instant::now(), speed: args.speed };

@@ -45,7 +45,7 @@ fn the_same_token_is_the_same_execution() {
     let world = ruled([host(1).missing(1).found_after(60), host(2).missing(1).found_after(60)], Faults::default());
     world.advance(later(600));
     let first = started(ask(world.start_automation(&request(&world, &[1, 2], TOKEN))));
-    world.advance(later(630));
+    let mut news = world.advance(later(630));
     assert_eq!(started(ask(world.start_automation(&request(&world, &[1, 2], TOKEN)))), first);
     assert_eq!(world.starts().len(), 1);
     // Under a token that was used, nothing else is started.
@@ -55,7 +55,7 @@ fn the_same_token_is_the_same_execution() {
     }
     let other = started(ask(world.start_automation(&request(&world, &[1], "11111111-2222-3333-4444-666666666666"))));
     assert_ne!(other, first);
-    let news = world.advance(later(900));
+    news.extend(world.advance(later(900)));
     let ended = news.iter().filter(|event| String::from_utf8_lossy(&event.bytes).contains("EC2 Automation Execution Status-change Notification")).count();
     assert_eq!(ended, 4, "each execution says that it began and that it ended");
     let lines = ask(world.execution(&spoke(), &first)).unwrap();
