@@ -61,6 +61,7 @@ fn kind(parsed: &Parsed) -> &'static str {
             Event::Cord { .. } => "cord",
             Event::Steer(_) => "steer",
             Event::Retry(_) => "retry",
+            Event::RunAsked(_) => "run",
             Event::Tick { .. } => "tick",
             Event::RunAsked(_) => "run",
             Event::Nudge(_) | Event::Answer(_) => "inner",
