@@ -18,6 +18,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("explain", schema_for!(cmd::explain::Explanation)),
         ("verify", schema_for!(cmd::verify::Verification)),
         ("policy", schema_for!(cmd::policy::PolicyReport)),
+        ("plan", schema_for!(cmd::plan::PlanReport)),
         ("decision", schema_for!(cmd::approve::Decision)),
         ("refused", schema_for!(cmd::refused::RefusedList)),
         ("replay", schema_for!(cmd::refused::Replay)),
@@ -64,6 +65,7 @@ fn what_commands_print_fits_its_schema() {
         ("explain", json(&["explain", &target, "--store", &store])),
         ("verify", json(&["verify", demo])),
         ("policy", json(&["policy", "explain", "rules/policies/default.toml"])),
+        ("plan", json(&["plan", "--list", "--input", "examples/run-inputs/canary-small.json", "--fleet", "tests/scenarios/fleets/examples.json"])),
         ("decision", json(&["approve", &waiting, "--as", "kim", "--store", &store])),
     ] {
         let schema = schemas().into_iter().find(|(known, _)| *known == name).unwrap().1;

@@ -10,7 +10,8 @@ use crate::state::Campaign;
 ///
 /// * Its waves are the run's, in order. Whoever is in them is decided by the run's own filters, not by the policy's.
 /// * `maxConcurrency` and `maxErrors` bound a wave beside the policy's own limits: the smaller applies.
-/// * `wavePauseSeconds` is the bake; without it the bake of the policy's wave of that name, or else of that place.
+/// * `wavePauseSeconds` is the bake; without it the bake of the policy's wave of that name, or else of that place. A scan changes
+///   nothing that could be watched: without a pause it has no bake.
 /// * `approvalRequired` may ask for an approval that the policy does not ask for, never do without one.
 pub fn policy_for(policy: &Policy, run: &BulkRun) -> Policy {
     let mut terms = policy.clone();
@@ -32,7 +33,7 @@ fn wave_for(policy: &Policy, run: &BulkRun, wave: &RunWave, place: usize) -> Wav
         select: Selector::default(),
         instances: Vec::new(),
         share: None,
-        bake_secs: wave.pause_after_secs.unwrap_or_else(|| theirs.map_or(0, |theirs| theirs.bake_secs)),
+        bake_secs: wave.pause_after_secs.unwrap_or_else(|| theirs.filter(|_| wave.operation == Operation::Install).map_or(0, |theirs| theirs.bake_secs)),
         failure_budget: Some(errors.map_or(policy.failure_budget, |errors| errors.min(policy.failure_budget))),
         at_once: wave.max_concurrency.map(amount),
     }
@@ -114,9 +115,10 @@ mod tests {
 
     #[test]
     fn a_pause_is_a_bake_and_without_one_the_policys_bake_stays() {
-        let asked = run(vec![wave("one"), RunWave { pause_after_secs: Some(5), ..wave("two") }, wave("a")]);
+        let scan = RunWave { operation: Operation::Scan, ..wave("scan") };
+        let asked = run(vec![wave("one"), RunWave { pause_after_secs: Some(5), ..wave("two") }, wave("a"), scan]);
         let bakes: Vec<u32> = policy_for(&policy(), &asked).waves.iter().map(|wave| wave.bake_secs).collect();
-        assert_eq!(bakes, [60, 5, 60]);
+        assert_eq!(bakes, [60, 5, 60, 0]);
     }
 
     #[test]
