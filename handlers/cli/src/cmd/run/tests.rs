@@ -10,8 +10,8 @@ use tidegate_events::id::{AccountId, Region, TargetKey};
 use tidegate_events::journal::Line;
 use tidegate_events::run::{BulkRun, RebootOption, RunAmount, RunWave};
 use tidegate_events::{Entry, run};
-use tidegate_rules::policy::Policy;
 use tidegate_rules::State;
+use tidegate_rules::policy::Policy;
 use tidegate_world::{AccountSpec, AccountState, Fleet, HostSpec, RULE, Role, Trouble, World};
 
 use super::*;
