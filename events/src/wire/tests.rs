@@ -58,6 +58,7 @@ fn kind(parsed: &Parsed) -> &'static str {
             Event::Approval(_) => "approval",
             Event::LaneResumed { .. } => "resumed",
             Event::Cord { .. } => "cord",
+            Event::RunAsked(_) => "run",
             Event::Tick { .. } => "tick",
             Event::RunAsked(_) => "run",
             Event::Nudge(_) | Event::Answer(_) => "inner",
