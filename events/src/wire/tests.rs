@@ -60,7 +60,6 @@ fn kind(parsed: &Parsed) -> &'static str {
             Event::Cord { .. } => "cord",
             Event::RunAsked(_) => "run",
             Event::Tick { .. } => "tick",
-            Event::RunAsked(_) => "run",
             Event::Nudge(_) | Event::Answer(_) => "inner",
         },
         Parsed::Ignored { .. } => "ignored",
