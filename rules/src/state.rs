@@ -1,19 +1,21 @@
 //! The aggregates as they are stored. Each is the fold of its entries; nothing else may change one.
 
+mod target;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tidegate_events::deadline::Deadline;
-use tidegate_events::entry::{CellMember, ClearanceRecord, ConfirmStep, Grant, Limit, PinStrength, RunStep, Standing};
+use tidegate_events::entry::{CellMember, ClearanceRecord, ConfirmStep, Grant, Limit, PinStrength, RunStep};
 use tidegate_events::event::{Approval, RosterMember, Subject};
-use tidegate_events::fact::{Fact, InvocationStatus, Verdict};
+use tidegate_events::fact::InvocationStatus;
 use tidegate_events::hold::Hold;
 use tidegate_events::host::{Host, Platform};
 use tidegate_events::id::{BatchId, CampaignId, CellId, CommandId, Digest, InstanceId, LaneId, PersonId, Region, SnapshotId, TargetKey, WaveId};
 
 pub use crate::control::Pause;
 pub use crate::open::{Open, Pull};
+pub use target::Target;
 
 /// Facts kept per target: enough to tell a redelivery from something old.
 pub const FACTS_KEPT: usize = 8;
@@ -593,76 +595,5 @@ impl Batch {
     pub fn marker(&self, step: RunStep, generation: u32) -> String {
         let attempt: String = self.attempt().to_string().chars().take(24).collect();
         format!("tidegate/{attempt}/{step}/{generation}")
-    }
-}
-
-/// One instance in one account and Region.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// Which.
-    pub key: TargetKey,
-    /// Where it stands.
-    pub standing: Standing,
-    /// The batch that may touch it, exclusively. Never ended by a clock.
-    pub lease: Option<BatchId>,
-    /// Newest facts first.
-    pub facts: Vec<Fact>,
-    /// The verdict of the latest attempt.
-    pub verdict: Option<Verdict>,
-    /// Failed attempts since it was last compliant.
-    pub attempts: u32,
-    /// Campaigns it was on the roster of, newest first.
-    pub campaigns: Vec<CampaignId>,
-    /// Batches it was in, newest first.
-    pub batches: Vec<BatchId>,
-    /// By when it must be patched, while a finding is open and the policy sets a deadline.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<Deadline>,
-    /// The deadline that it broke.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub breached: Option<Timestamp>,
-}
-
-impl Target {
-    /// A target that nothing is known of.
-    pub fn new(key: TargetKey) -> Self {
-        Self {
-            key,
-            standing: Standing::Compliant,
-            lease: None,
-            facts: Vec::new(),
-            verdict: None,
-            attempts: 0,
-            campaigns: Vec::new(),
-            batches: Vec::new(),
-            deadline: None,
-            breached: None,
-        }
-    }
-
-    fn due_at(&self) -> Option<Timestamp> {
-        let waits = match &self.standing {
-            _ if self.lease.is_some() => None,
-            Standing::Retrying { not_before } => Some(*not_before),
-            Standing::Exempt { until, .. } => Some(*until),
-            Standing::Unreachable { look_at, .. } => Some(*look_at),
-            _ => None,
-        };
-        waits.into_iter().chain(self.deadline_due()).min()
-    }
-
-    /// Whether it has a finding that is neither patched by two proofs nor excused.
-    pub fn owes_a_patch(&self) -> bool {
-        !matches!(self.standing, Standing::Compliant | Standing::PatchedUnconfirmed { .. } | Standing::Exempt { .. } | Standing::Gone)
-    }
-
-    /// The deadline that it will break, or has broken without a word.
-    pub fn deadline_due(&self) -> Option<Timestamp> {
-        self.deadline.as_ref().filter(|_| self.breached.is_none() && self.owes_a_patch()).map(|deadline| deadline.at)
-    }
-
-    /// The newest fact.
-    pub fn fact(&self) -> Option<&Fact> {
-        self.facts.first()
     }
 }

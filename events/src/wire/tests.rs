@@ -63,7 +63,6 @@ fn kind(parsed: &Parsed) -> &'static str {
             Event::Retry(_) => "retry",
             Event::RunAsked(_) => "run",
             Event::Tick { .. } => "tick",
-            Event::RunAsked(_) => "run",
             Event::Nudge(_) | Event::Answer(_) => "inner",
         },
         Parsed::Ignored { .. } => "ignored",

@@ -11,6 +11,7 @@ use tidegate_events::run::{BulkRun, LeftOut, Operation};
 use crate::bulk::cut::{self, CellScope, Known, cut, wave_limit};
 use crate::bulk::terms::policy_for;
 use crate::cell::BATCH_MEMBERS_MAX;
+use crate::deadline::{self, About, Waiting};
 use crate::forecast::{self, Finish, INSTALL_ROUND_SECS, Load, SCAN_ROUND_SECS, WaveLoad};
 use crate::policy::{Amount, Policy};
 use crate::window::WindowError;
@@ -85,7 +86,7 @@ pub struct PlannedWave {
 pub struct Forecast {
     /// When it ends.
     pub finish: Finish,
-    /// Hosts that will miss their deadline.
+    /// Hosts that will miss their deadline, counted from now.
     pub sla_misses: u64,
     /// Calls to AWS.
     pub api_calls: u64,
@@ -177,10 +178,51 @@ pub fn plan(policy: &Policy, run: &BulkRun, fleet: &Fleet<'_>, now: Timestamp) -
         .collect();
     let finish = forecast::finish(policy, &loads, now)?;
     let load = load(run, fleet, &waves, &sums, counts.total);
-    let forecast = Forecast { finish, sla_misses: 0, api_calls: forecast::api_calls(&load), cost_micros: forecast::cost_micros(&load) };
+    let forecast = Forecast {
+        finish,
+        sla_misses: sla_misses(policy, fleet, &chosen, &waves, &sums, now)?,
+        api_calls: forecast::api_calls(&load),
+        cost_micros: forecast::cost_micros(&load),
+    };
     let belts = forecast::belts(policy, selected, counts.total);
     let warnings = warnings(run, &waves, &finish);
     Ok(Plan { digest, policy_digest, waves, inventory, selected, left_out, placed, forecast, belts, warnings })
+}
+
+/// Hosts that would not be patched by their deadline if each was found now: a fleet does not say since when a host lacks patches.
+fn sla_misses(
+    policy: &Policy,
+    fleet: &Fleet<'_>,
+    chosen: &[(u16, Known<'_>)],
+    waves: &[PlannedWave],
+    sums: &[Sums],
+    now: Timestamp,
+) -> Result<u64, WindowError> {
+    if policy.slas.is_empty() {
+        return Ok(0);
+    }
+    let mut waiting: Vec<Waiting> = waves
+        .iter()
+        .zip(sums)
+        .map(|(wave, sums)| Waiting {
+            members: Vec::new(),
+            at_once: wave.targets.div_ceil(sums.rounds().max(1)),
+            round_secs: round_secs(wave.operation),
+            bake_secs: i64::from(wave.pause_after_secs),
+        })
+        .collect();
+    let none: Vec<String> = Vec::new();
+    for (wave, known) in chosen {
+        let (target, at) = (known.target(), usize::from(*wave));
+        let ous = fleet.accounts.get(&known.account).unwrap_or(&none);
+        // A scan patches nobody.
+        let patches = waves.get(at).is_some_and(|wave| wave.operation == Operation::Install);
+        let due = deadline::of_finding(&policy.slas, &About { target: &target, host: Some(known.host), ous, since: now }).filter(|_| patches);
+        if let Some(waiting) = waiting.get_mut(at) {
+            waiting.members.push((target, due.map(|due| due.at)));
+        }
+    }
+    Ok(count(deadline::forecast(policy, &waiting, now)?.len()))
 }
 
 fn round_secs(operation: Operation) -> i64 {

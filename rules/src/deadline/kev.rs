@@ -99,7 +99,9 @@ impl Kev {
                     // Listed twice: the earlier date counts.
                     match kev.entries.get(&at) {
                         Some(known) if known.due <= entry.due => {}
-                        _ => drop(kev.entries.insert(at, entry)),
+                        _ => {
+                            kev.entries.insert(at, entry);
+                        }
                     }
                 }
                 Err(error) => kev.faults.push(format!("vulnerabilities[{place}]: {error}")),

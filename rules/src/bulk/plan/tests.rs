@@ -236,6 +236,19 @@ proptest! {
     }
 }
 
+#[test]
+fn hosts_that_cannot_make_their_deadline_are_counted() {
+    let estate = Estate::new(200, 2, 3);
+    let misses = |days: u32| {
+        let policy = policy(&format!("[[sla]]\nname = \"all\"\ndays = {days}\nsource = \"s\"\nversion = \"1\"\n"));
+        let plan = plan(&policy, &run(vec![wave("all")]), &estate.fleet(), now()).unwrap();
+        (plan.forecast.sla_misses, plan.selected)
+    };
+    let (all, selected) = misses(0);
+    assert!(selected > 0 && all == selected, "{all} of {selected}");
+    assert_eq!(misses(3_650).0, 0);
+}
+
 /// `cargo test --release -p tidegate-rules a_million -- --ignored --nocapture` prints what a plan takes.
 #[test]
 #[ignore = "a benchmark"]
