@@ -13,7 +13,8 @@ use tidegate_tests::rig::{self, Ministack};
 /// The faults of each check, and how much it looked at.
 fn check(args: &[&str]) -> BTreeMap<String, (u64, Vec<String>)> {
     let said = rig::lint("check_templates.py", args).unwrap();
-    let read = |said: &Value| (said["looked"].as_u64().unwrap(), said["faults"].as_array().unwrap().iter().map(|fault| fault.as_str().unwrap().to_owned()).collect());
+    let read =
+        |said: &Value| (said["looked"].as_u64().unwrap(), said["faults"].as_array().unwrap().iter().map(|fault| fault.as_str().unwrap().to_owned()).collect());
     said.as_object().unwrap().iter().map(|(name, said)| (name.clone(), read(said))).collect()
 }
 
@@ -33,7 +34,13 @@ fn templates_are_what_the_code_needs_and_linters_have_nothing_to_say() {
 fn what_is_wrong_is_found() {
     let wrong: [(&str, &str, &str, &str, &str); 10] = [
         ("hub.yaml", "Action: s3:PutObject", "Action: s3:GetObject", "rights", "report's role may not do `s3:PutObject`"),
-        ("hub.yaml", "Action: sns:Publish\n                Resource: !Ref AlertsTopic\n              - Sid", "Action: [sns:Publish, sns:Subscribe]\n                Resource: !Ref AlertsTopic\n              - Sid", "rights", "notify's role may do `sns:Subscribe`"),
+        (
+            "hub.yaml",
+            "Action: sns:Publish\n                Resource: !Ref AlertsTopic\n              - Sid",
+            "Action: [sns:Publish, sns:Subscribe]\n                Resource: !Ref AlertsTopic\n              - Sid",
+            "rights",
+            "notify's role may do `sns:Subscribe`",
+        ),
         ("spoke.yaml", "ssm:ListCommands, ", "", "rights", "PatchExecRole in spokes may not do `ssm:ListCommands`"),
         ("spoke.yaml", "role/${HubPatchRoleName}", "role/*", "rights", "PatchExecRole trusts"),
         ("hub.yaml", "        Roots: organizations:ListRoots has no resource types.\n", "", "wildcards", "GateRole.Roots"),
@@ -77,7 +84,8 @@ fn patterns_match_their_samples_and_no_others_by_a_third_partys_matcher() {
     assert!(said["samples"].as_u64().unwrap() >= 45, "{said}");
     let number = |sample: &Value| sample.as_str().unwrap().split('-').next().unwrap().parse::<u32>().unwrap();
     let matched = said["matched"].as_object().unwrap();
-    let matched: BTreeMap<&str, Vec<u32>> = matched.iter().map(|(name, samples)| (name.as_str(), samples.as_array().unwrap().iter().map(number).collect())).collect();
+    let matched: BTreeMap<&str, Vec<u32>> =
+        matched.iter().map(|(name, samples)| (name.as_str(), samples.as_array().unwrap().iter().map(number).collect())).collect();
     let wanted: BTreeMap<&str, Vec<u32>> = wanted.into_iter().map(|(name, samples)| (name, samples.to_vec())).collect();
     assert_eq!(matched, wanted);
 }
@@ -99,4 +107,32 @@ fn deployed_roles_allow_what_is_needed_and_an_emulators_iam_refuses_the_rest() {
     let changed = |name: &str| -> Vec<&str> { said[name].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect() };
     let rejected: Vec<&str> = ["changed_in_hub", "changed_in_spoke"].iter().flat_map(|name| changed(name)).filter(|line| line.contains(": AWS::")).collect();
     assert_eq!(rejected, ["BusTakesTheOrganization: AWS::Events::EventBusPolicy", "conditions: AWS::Region", "ConfigRule: AWS::Config::ConfigRule"]);
+}
+
+/// What organization.yaml asks of StackSets, in moto: canaries first, each account in each Region, roles once, nothing in the
+/// management account. A role that two Regions made would fail the second.
+#[test]
+fn stack_sets_make_spokes_in_every_account_and_region() {
+    let said = rig::drive_stack_sets("stack_sets.py").unwrap();
+    assert_eq!(said["order"], serde_json::json!(["CanarySpokes", "Spokes"]));
+    let units = said["units"].as_array().unwrap().iter().map(|accounts| accounts.as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect::<Vec<_>>());
+    let wanted: Vec<(&str, Vec<&str>)> = ["ec2patch-spoke-canary", "ec2patch-spoke"].into_iter().zip(units).collect();
+    assert_eq!(wanted.iter().map(|(_, accounts)| accounts.len()).collect::<Vec<_>>(), [1, 2]);
+    for (stack_set, accounts) in wanted {
+        let instances = said["instances"][stack_set].as_array().unwrap();
+        assert_eq!(instances.len(), accounts.len() * 2, "{said:#}");
+        for instance in instances {
+            assert!(accounts.contains(&instance[0].as_str().unwrap()) && instance[2] == "SUCCEEDED", "{instance}");
+        }
+        for account in accounts {
+            let made = &said["made"][account];
+            assert_eq!(
+                made["roles"],
+                serde_json::json!(["OrganizationAccountAccessRole", "PatchExecRole", "PatchVerifyRole", "ec2patch-forward"]),
+                "{account}"
+            );
+            assert_eq!(made["rules"], serde_json::json!({"us-east-1": 8, "eu-central-1": 8}), "{account}");
+        }
+    }
+    assert_eq!(said["in_the_management_account"], serde_json::json!([]));
 }
