@@ -15,15 +15,7 @@ import re
 import sys
 import warnings
 
-import botocore.session
-import guardpycfn
-from botocore import xform_name
 from templates import NAMES, ROOT, Template, folder, listed, patterns, read
-
-with warnings.catch_warnings():
-    # It imports pkg_resources, whose end is announced.
-    warnings.simplefilter("ignore")
-    import parliament
 
 try:
     import tomllib
@@ -58,6 +50,9 @@ PARLIAMENT_IGNORED = {
 
 def calls_in_sources():
     """Calls to the SDK by file, outside of tests: `.operation()`, as the SDK spells the operations of its services."""
+    import botocore.session
+    from botocore import xform_name
+
     crates = set(re.findall(r"^aws-sdk-([a-z0-9]+)", (ROOT / "Cargo.toml").read_text(), re.MULTILINE))
     session, operations = botocore.session.Session(), {}
     for crate in crates:
@@ -197,6 +192,11 @@ def check_wildcards():
 
 def check_parliament():
     """IAM's own data: actions, resources and conditions that exist, and fit each other."""
+    # Each linter takes a second or more to import: only where it is asked.
+    with warnings.catch_warnings():
+        # It imports pkg_resources, whose end is announced.
+        warnings.simplefilter("ignore")
+        import parliament
     looked, faults, unused = 0, [], set(PARLIAMENT_IGNORED)
     for name in NAMES:
         for logical, role in Template(name).of_type("AWS::IAM::Role").items():
@@ -352,6 +352,8 @@ def check_lint():
 
 def check_guard():
     """The rules of rules.guard; each must have something to say about some template, and break where it is broken."""
+    import guardpycfn
+
     rules, faults, applied = (folder() / "rules.guard").read_text(), [], set()
 
     def evaluate(text):

@@ -171,6 +171,17 @@ pub fn lint(driver: &str, args: &[&str]) -> Result<Value, Error> {
     run_driver(environment::environment(environment::LINT).join("bin/python"), driver, args, &[])
 }
 
+/// As [`drive`], with moto and its stack sets within the driver's own process.
+///
+/// # Errors
+/// As [`drive`].
+///
+/// # Panics
+/// When moto can't be installed.
+pub fn drive_stack_sets(driver: &str) -> Result<Value, Error> {
+    run_driver(environment::environment(environment::STACKSETS).join("bin/python"), driver, &[], &[])
+}
+
 fn run_driver(python: PathBuf, driver: &str, args: &[&str], env: &[(String, String)]) -> Result<Value, Error> {
     let script = root().join("tests/rig").join(driver);
     let mut command = Command::new(python);

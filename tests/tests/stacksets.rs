@@ -108,3 +108,31 @@ fn deployed_roles_allow_what_is_needed_and_an_emulators_iam_refuses_the_rest() {
     let rejected: Vec<&str> = ["changed_in_hub", "changed_in_spoke"].iter().flat_map(|name| changed(name)).filter(|line| line.contains(": AWS::")).collect();
     assert_eq!(rejected, ["BusTakesTheOrganization: AWS::Events::EventBusPolicy", "conditions: AWS::Region", "ConfigRule: AWS::Config::ConfigRule"]);
 }
+
+/// What organization.yaml asks of StackSets, in moto: canaries first, each account in each Region, roles once, nothing in the
+/// management account. A role that two Regions made would fail the second.
+#[test]
+fn stack_sets_make_spokes_in_every_account_and_region() {
+    let said = rig::drive_stack_sets("stack_sets.py").unwrap();
+    assert_eq!(said["order"], serde_json::json!(["CanarySpokes", "Spokes"]));
+    let units = said["units"].as_array().unwrap().iter().map(|accounts| accounts.as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect::<Vec<_>>());
+    let wanted: Vec<(&str, Vec<&str>)> = ["ec2patch-spoke-canary", "ec2patch-spoke"].into_iter().zip(units).collect();
+    assert_eq!(wanted.iter().map(|(_, accounts)| accounts.len()).collect::<Vec<_>>(), [1, 2]);
+    for (stack_set, accounts) in wanted {
+        let instances = said["instances"][stack_set].as_array().unwrap();
+        assert_eq!(instances.len(), accounts.len() * 2, "{said:#}");
+        for instance in instances {
+            assert!(accounts.contains(&instance[0].as_str().unwrap()) && instance[2] == "SUCCEEDED", "{instance}");
+        }
+        for account in accounts {
+            let made = &said["made"][account];
+            assert_eq!(
+                made["roles"],
+                serde_json::json!(["OrganizationAccountAccessRole", "PatchExecRole", "PatchVerifyRole", "ec2patch-forward"]),
+                "{account}"
+            );
+            assert_eq!(made["rules"], serde_json::json!({"us-east-1": 8, "eu-central-1": 8}), "{account}");
+        }
+    }
+    assert_eq!(said["in_the_management_account"], serde_json::json!([]));
+}

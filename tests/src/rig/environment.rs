@@ -19,6 +19,7 @@ pub(super) const MINISTACK: Part = Part("ministack");
 pub(super) const MOTO: Part = Part("moto");
 pub(super) const DRIVERS: Part = Part("drivers");
 pub(super) const LINT: Part = Part("lint");
+pub(super) const STACKSETS: Part = Part("stacksets");
 
 /// `<target>/rig`: environments, logs and what servers keep.
 pub(super) fn folder() -> PathBuf {
