@@ -245,7 +245,7 @@ fn what_another_entry_answers_changes_nothing() {
     assert_eq!(world.take(&of("AWS::EC2::Instance", "OrgConfigRule-ec2-imdsv2-check-a1b2c3d4")), Outcome::ignored(why));
     let why = "Config rule `no-public-ip` judges resources of type `AWS::EC2::Instance`, which catalog entry `patch` does not answer";
     assert_eq!(world.take(&of("AWS::EC2::Instance", "no-public-ip")), Outcome::ignored(why));
-    assert_eq!((world.hear(&config(NonCompliant, 10)), world.standing()), ("accepted", "queued"), "nothing of that was kept");
+    assert_eq!((world.hear(&config(NonCompliant, 10)), world.standing()), ("accepted", "enrolled"), "nothing of that was kept");
 }
 
 fn facts() -> impl Strategy<Value = Vec<Fact>> {

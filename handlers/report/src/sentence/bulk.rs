@@ -5,7 +5,7 @@ use tidegate_events::id::TargetKey;
 
 use super::phrases::and_more;
 use super::{Level, here};
-use crate::words::{count, plain};
+use crate::words::{count, number, plain};
 
 pub(super) fn level(entry: &BulkEntry) -> Level<'_> {
     match entry {
@@ -45,7 +45,7 @@ pub(super) fn sentence(entry: &BulkEntry, about: Option<&TargetKey>) -> Option<S
             let names: Vec<String> = left_out.iter().take(5).map(|(instance, why)| format!("{instance} ({})", plain(why))).collect();
             let others: u64 = passed_over.values().sum();
             let without = if names.is_empty() { String::new() } else { format!(", without {}", and_more(&names, left_out.len())) };
-            format!("bulk run {campaign} takes {} of {account}/{region}{without}; its filters pass over {others}", count(hosts.len() as u64, "host"))
+            format!("bulk run {campaign} takes {} of {account}/{region}{without}; its filters pass over {}", count(hosts.len() as u64, "host"), number(others))
         }
         (BulkEntry::ErrorsPassed { why, .. }, _) => plain(why).to_string(),
         (BulkEntry::Freed { cell, members }, Some(about)) => {
@@ -55,7 +55,7 @@ pub(super) fn sentence(entry: &BulkEntry, about: Option<&TargetKey>) -> Option<S
             format!("bulk run {} ended before it was touched; no finding is open about it", cell.wave.campaign)
         }
         (BulkEntry::Freed { cell, members }, None) => {
-            format!("{} of cell {cell} were left untouched when the bulk run ended; no finding is open about them", count(members.len() as u64, "target"))
+            format!("{} of cell {cell} left untouched when the bulk run ended, with no open finding", count(members.len() as u64, "target"))
         }
     })
 }

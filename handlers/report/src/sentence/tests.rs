@@ -1,3 +1,5 @@
+mod bulk;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_events::control::{Cancelling, Retried, Retry, Steer, Steered};
@@ -28,6 +30,10 @@ fn host(n: usize) -> Host {
 }
 
 fn cases() -> Vec<Case> {
+    core_cases().into_iter().chain(bulk::cases()).collect()
+}
+
+fn core_cases() -> Vec<Case> {
     let campaign: CampaignId = "patch-default.1".parse().unwrap();
     let wave = WaveId { campaign: campaign.clone(), index: 1 };
     let lane = campaign.lane.clone();
