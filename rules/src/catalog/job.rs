@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_events::entry::RunStep;
 use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, Region, SnapshotId};
+use tidegate_events::run::CustomDocuments;
 
 use super::{CatalogEntry, OnPlatform, Parameters, Runner, Step};
 
@@ -58,6 +59,13 @@ pub struct Wish {
     /// A document instead of the entry's for what mends. It gets the parameters that the entry's would have got.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
+}
+
+impl From<&CustomDocuments> for Wish {
+    /// What a bulk run wants on one platform: its `PostPatch` runs last, after the reboot.
+    fn from(custom: &CustomDocuments) -> Self {
+        Self { hooks: Hooks { pre: custom.pre_patch.clone(), post: None, on_exit: custom.post_patch.clone() }, document: custom.patch.clone() }
+    }
 }
 
 /// What placeholders stand for.

@@ -241,6 +241,10 @@ fn documents(policy: &Policy) -> Vec<String> {
 }
 
 fn run(policy: &Policy) -> String {
+    if !policy.entry().pins_patches() {
+        // Reboots and scans are a patch's; what is true of this entry follows.
+        return format!("A run may take {} on one instance.", seconds(policy.execution_timeout_secs));
+    }
     let reboot = match policy.reboot {
         RebootMode::InCommand => "The patch command reboots the instance where something was installed or a reboot is pending",
         RebootMode::Separate => "The patch command does not reboot; the reboot is a step of its own that passes the same gates",
