@@ -35,10 +35,14 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn drive(spec: Spec) -> Drive {
+    drive_with(People::default(), spec).await
+}
+
+async fn drive_with(people: People, spec: Spec) -> Drive {
     let start = simulate::start().unwrap();
     let policy = tidegate_rules::policy::parse(WIDE, "wide.toml").unwrap();
     let engine = Engine::new(EmbeddedStore::Memory(MemoryStore::new()), World::new(spec, start), policy);
-    Drive::new(engine, start, People::default()).await.unwrap()
+    Drive::new(engine, start, people).await.unwrap()
 }
 
 async fn say(drive: &Drive, event: Event) -> Outcome {
@@ -97,7 +101,7 @@ async fn stop(drive: &mut Drive, kill: bool) -> Stop {
     let real_ms = began.elapsed().as_millis();
     assert_eq!(say(drive, pull).await, Outcome::Duplicate);
     let mut complete = 0;
-    for second in 0..3 * 3600 {
+    for second in (0..120).chain((120..3 * 3600).step_by(30)) {
         drive.move_to(pulled_at.checked_add(jiff::SignedDuration::from_secs(second)).unwrap(), &mut |_| {}).await.unwrap();
         complete = second;
         if open_intents(drive) == 0 {
@@ -130,7 +134,7 @@ async fn release(drive: &mut Drive) {
 #[test]
 fn a_stop_over_a_thousand_accounts_is_complete_in_bounded_time() {
     block_on(async {
-        let mut drive = drive(Spec::generate(1_000, 1, 6_000, 5, Faults::none())).await;
+        let mut drive = drive(Spec::generate(1_000, 1, 3_000, 5, Faults::none())).await;
         until_sent(&mut drive, 300).await;
         let stop = stop(&mut drive, false).await;
         eprintln!(
@@ -149,7 +153,7 @@ fn a_stop_over_a_thousand_accounts_is_complete_in_bounded_time() {
         drive.check_at_rest().await.unwrap();
         let summary = drive.summary(5);
         assert_eq!(summary.invariants.violations, Vec::<String>::new());
-        assert_eq!((summary.commands.doubled, summary.targets.by_state["compliant"]), (0, 6_000));
+        assert_eq!((summary.commands.doubled, summary.targets.by_state["compliant"]), (0, 3_000));
     });
 }
 
@@ -216,7 +220,9 @@ fn a_retry_gives_one_more_attempt_and_only_to_who_needs_one() {
             // Three attempts are the policy's; the fourth is the person's.
             host.troubles.push(tidegate_world::Trouble::InstallFails { times: 3 });
         }
-        let mut drive = drive(spec).await;
+        // A wave all of whose members fail halts its lane: somebody looks, and resumes it.
+        let people = People { resume_as: Some(kim()), ..People::default() };
+        let mut drive = drive_with(people, spec).await;
         drive.settle(&mut |_| {}).await.unwrap();
         assert_eq!(drive.summary(5).targets.by_state["quarantined"], 2);
         let retry = |what| Event::Retry(Retry { what, by: kim(), comment: "the disk is larger now".into() });
