@@ -69,7 +69,7 @@ fn wrong_after(hosts: u64, how: How, counts: impl Fn(&Moment) -> bool) -> Vec<St
 fn a_story_that_nobody_interrupts_uses_every_call() {
     let moments = run(moments_of(HOSTS));
     let called = |call: &str| moments.iter().filter(|moment| moment.call == call && moment.done).count();
-    for call in ["commit", "performed", "send", "inventory", "describe", "invocations", "patch_states", "non_compliant", "notify"] {
+    for call in ["commit", "performed", "send", "inventory", "describe", "invocations", "patch_states", "rules_with_findings", "notify"] {
         assert!(called(call) > 0, "the story calls `{call}`");
     }
     // Two sends for each batch, Install and Scan, and three waves.
