@@ -243,7 +243,7 @@ impl PatchState {
     /// What this states of compliance: non-compliant as of the operation's end, or nothing. A clean state is no statement: an
     /// Install's own report lists nothing missing, and where a scan is clean AWS Config says so itself.
     pub fn finding(&self) -> Option<Fact> {
-        (!self.is_clean()).then(|| Fact {
+        (!self.is_clean()).then_some(Fact {
             compliance: Compliance::NonCompliant,
             ordering: self.ended_at,
             recorded: self.ended_at,

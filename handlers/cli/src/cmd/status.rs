@@ -204,7 +204,7 @@ fn deadlines(fold: &Fold) -> Option<DeadlineStatus> {
     });
     let (broken, open): (Vec<_>, Vec<_>) = owing.partition(|(_, broken)| *broken);
     let next = open.iter().map(|(at, _)| *at).min().map(|at| at.to_string());
-    (!open.is_empty() || !broken.is_empty()).then(|| DeadlineStatus { open: open.len() as u64, broken: broken.len() as u64, next })
+    (!open.is_empty() || !broken.is_empty()).then_some(DeadlineStatus { open: open.len() as u64, broken: broken.len() as u64, next })
 }
 
 fn words(status: &Status) -> String {

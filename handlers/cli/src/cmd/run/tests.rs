@@ -93,8 +93,8 @@ fn key(n: u64, accounts: u64) -> TargetKey {
 /// Hosts over accounts; every third lacks nothing, the others lack two patches and nobody says so. The first of ten is tagged.
 fn quiet(hosts: u64, accounts: u64) -> Spec {
     let host = |n: u64| {
-        let host = HostSpec::new(key(n, accounts), if n % 4 == 0 { Platform::Windows } else { Platform::Linux }).missing(if n % 3 == 0 { 0 } else { 2 });
-        if n % 10 == 0 { host.tag("PatchGroup", "canary") } else { host.tag("PatchGroup", "default") }
+        let host = HostSpec::new(key(n, accounts), if n.is_multiple_of(4) { Platform::Windows } else { Platform::Linux }).missing(if n.is_multiple_of(3) { 0 } else { 2 });
+        if n.is_multiple_of(10) { host.tag("PatchGroup", "canary") } else { host.tag("PatchGroup", "default") }
     };
     Spec { seed: 3, accounts: (0..accounts).map(|n| AccountSpec::new(account(n))).collect(), hosts: (0..hosts).map(host).collect(), ..Spec::default() }
 }
