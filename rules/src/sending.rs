@@ -150,13 +150,15 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
         Some(clearance) => clearance.record().clone(),
         None => scan_record(desk, &batch)?,
     };
+    let (mut document, mut parameters) = (entry.document.clone(), parameters(step, &batch.reboot_option, &batch.snapshot));
+    crate::bulk::documents::put(&campaign, batch.platform, step, &mut document, &mut parameters);
     desk.record(Entry::Sending { batch: id.clone(), step, generation, at: now, clearance: record })?;
     Ok(Some(SendOrder {
         lease: LeaseProof { batch: id.clone(), generation },
         clearance,
         step,
-        document: entry.document.clone(),
-        parameters: parameters(step, &batch.reboot_option, &batch.snapshot),
+        document,
+        parameters,
         instances: batch.instances(),
         marker: batch.marker(step, generation),
         timeout_secs: u32::try_from(timeout_secs).unwrap_or(u32::MAX),

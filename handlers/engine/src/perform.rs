@@ -243,10 +243,9 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         let batch = self.look(now, |desk| desk.batch(id).map(|batch| batch.cloned())).await?;
         let Some(batch) = batch else { return Ok(Vec::new()) };
         let BatchPhase::Sending { step, at, .. } = batch.phase else { return Ok(Vec::new()) };
-        let document = self.document(&batch, now).await?;
+        let (document, parameters) = self.command(&batch, step, now).await?;
         let found = self.cloud().list_commands(&spoke(&id.cell), &document, later(at, -300), later(at, 900)).await.map(|seen| {
             let marker = batch.marker(step, batch.generation);
-            let parameters = sending::parameters(step, &batch.reboot_option, &batch.snapshot);
             let mut ids = batch.instances();
             ids.sort();
             seen.into_iter()
@@ -260,17 +259,25 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         self.answer(Event::Answer(Answer::Searched { batch: id.clone(), generation: batch.generation, found }), now).await
     }
 
-    async fn document(&self, batch: &tidegate_rules::state::Batch, now: Timestamp) -> Result<String, EngineError> {
+    /// The document and the parameters of a step of a batch, as it was sent.
+    async fn command(
+        &self,
+        batch: &tidegate_rules::state::Batch,
+        step: RunStep,
+        now: Timestamp,
+    ) -> Result<(String, BTreeMap<String, Vec<String>>), EngineError> {
         let campaign = batch.id.cell.wave.campaign.clone();
-        let remediation = self
+        let found = self
             .look(now, |desk| {
-                let Some(found) = desk.campaign(&campaign)? else { return Ok(None) };
-                let digest = found.policy;
-                desk.effective(&digest).map(|policy| Some(policy.remediation.clone()))
+                let Some(found) = desk.campaign(&campaign)?.cloned() else { return Ok(None) };
+                desk.effective(&found.policy).map(|policy| Some((policy.remediation.clone(), found)))
             })
             .await?;
-        let entry = remediation.as_deref().and_then(tidegate_rules::catalog::entry);
-        entry.map(|entry| entry.document.clone()).ok_or_else(|| EngineError::Damaged(format!("batch `{}` names no catalog entry", batch.id)))
+        let found = found.and_then(|(remediation, campaign)| tidegate_rules::catalog::entry(&remediation).map(|entry| (entry.document.clone(), campaign)));
+        let (mut document, campaign) = found.ok_or_else(|| EngineError::Damaged(format!("batch `{}` names no catalog entry", batch.id)))?;
+        let mut parameters = sending::parameters(step, &batch.reboot_option, &batch.snapshot);
+        tidegate_rules::bulk::documents::put(&campaign, batch.platform, step, &mut document, &mut parameters);
+        Ok((document, parameters))
     }
 
     async fn read_patch_states(&self, id: &BatchId, now: Timestamp) -> Result<Vec<Action>, EngineError> {

@@ -59,6 +59,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &BulkEntry) -> Result<(
                     dry_run: run.dry_run,
                     abort_on_issues: run.abort_on_issues,
                     spokes: *spokes,
+                    documents: run.custom_documents.clone(),
                     waves: run.waves.iter().map(wave).collect(),
                 }),
             };

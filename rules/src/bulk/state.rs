@@ -1,8 +1,11 @@
 //! What is stored of a bulk run beside its campaign.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use tidegate_events::host::Platform;
 use tidegate_events::id::{CampaignId, PersonId};
-use tidegate_events::run::{BulkRun, Operation, RebootOption, RunAmount};
+use tidegate_events::run::{BulkRun, CustomDocuments, Operation, RebootOption, RunAmount};
 
 /// What a campaign keeps of the bulk run that it is: what its decisions ask for often. The whole run is [`RunItem`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +21,9 @@ pub struct Bulk {
     pub abort_on_issues: bool,
     /// Accounts and Regions that are listed.
     pub spokes: u32,
+    /// Documents of its own, by platform.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub documents: BTreeMap<Platform, CustomDocuments>,
     /// Its waves, in order, those that turn out empty too.
     pub waves: Vec<BulkWave>,
 }
