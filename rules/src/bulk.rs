@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod ask;
 pub mod cut;
+pub mod documents;
 pub mod plan;
 pub mod scan;
 pub mod state;

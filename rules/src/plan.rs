@@ -169,7 +169,9 @@ impl Frame<'_> {
         let parameters = first.map(|job| job.parameters.clone()).unwrap_or_default();
         let words = (id, members, limits, &self.policy.remediation, parameters, self.pinned);
         // The plain entry for patches runs the same document everywhere: its name says all that the rest would.
-        let plain = self.policy.custom_entry.is_none() && self.policy.remediation == "patch" && self.policy.wish_for(wave) == crate::catalog::Wish::default();
+        let plain = self.policy.custom_entry.is_none()
+            && self.policy.remediation == "patch"
+            && platforms.iter().all(|platform| self.policy.wish_for(wave, *platform) == crate::catalog::Wish::default());
         let bytes = if plain { serde_json::to_vec(&words) } else { serde_json::to_vec(&(words, jobs)) };
         Digest::of(&bytes.unwrap_or_default())
     }

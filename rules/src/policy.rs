@@ -236,9 +236,12 @@ impl Policy {
     }
 
     /// What it wants otherwise than its catalog entry says, in a wave of this name.
-    pub fn wish_for(&self, wave: &str) -> Wish {
-        let own = self.waves.iter().find(|known| known.name == wave).map(|wave| wave.hooks.or(&self.hooks));
-        Wish { hooks: own.unwrap_or_else(|| self.hooks.clone()), document: None }
+    pub fn wish_for(&self, wave: &str, platform: Platform) -> Wish {
+        let Some(known) = self.waves.iter().find(|known| known.name == wave) else { return Wish { hooks: self.hooks.clone(), document: None } };
+        let asked = known.documents.get(&platform).cloned().unwrap_or_default();
+        // A document instead of the install runs no hooks: what was asked for it says so.
+        let hooks = if asked.document.is_some() { asked.hooks } else { asked.hooks.or(&known.hooks).or(&self.hooks) };
+        Wish { hooks, document: asked.document }
     }
 
     /// Live approvals that a campaign needs: four eyes means at least two people.
@@ -286,6 +289,9 @@ pub struct Wave {
     /// Hooks of its own; the policy's where one is not named.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
+    /// Documents that a bulk run brings, by platform. Nobody writes these: they come from [`policy_for`](crate::bulk::policy_for).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub documents: BTreeMap<Platform, Wish>,
 }
 
 /// Who is meant. Every key that is given must match; within a key, any value.

@@ -30,7 +30,7 @@ const CORD_AGAIN_SECS: i64 = 3600;
 pub fn job_of(policy: &Policy, wave: &str, batch: &Batch, step: RunStep) -> Result<Job, JobFault> {
     let CellId { account, region, .. } = &batch.id.cell;
     let fill = Fill { reboot_option: &batch.reboot_option, snapshot: &batch.snapshot, place: Some((*account, region)) };
-    policy.entry().job(step, batch.platform, &policy.wish_for(wave), &fill)
+    policy.entry().job(step, batch.platform, &policy.wish_for(wave, batch.platform), &fill)
 }
 
 /// What runs in a wave on a platform, step by step, account and Region left open, reboots left out where none is a step of its own: what people are shown, and
@@ -40,7 +40,7 @@ pub fn job_of(policy: &Policy, wave: &str, batch: &Batch, step: RunStep) -> Resu
 /// As for [`job_of`].
 pub fn jobs_of(policy: &Policy, wave: &str, platform: Platform, snapshot: &SnapshotId) -> Result<Vec<(RunStep, Job)>, JobFault> {
     let fill = Fill { reboot_option: reboot_option(policy), snapshot, place: None };
-    let (entry, wish) = (policy.entry(), policy.wish_for(wave));
+    let (entry, wish) = (policy.entry(), policy.wish_for(wave, platform));
     let steps: &[RunStep] = match (entry.runner, entry.proof) {
         (Runner::Report, _) => &[],
         (_, Proof::ConfigVerdict) => &[RunStep::Install],

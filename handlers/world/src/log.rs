@@ -58,7 +58,7 @@ pub(crate) enum Call<'a> {
     Evaluated { spoke: Cow<'a, Spoke> },
 }
 
-fn no_instances(instances: &Cow<'_, [InstanceId]>) -> bool {
+fn no_instances(instances: &[InstanceId]) -> bool {
     instances.is_empty()
 }
 

@@ -44,9 +44,8 @@ pub fn on_asked(desk: &mut Desk<'_>, asked: &RunAsked) -> Result<Outcome, Missin
     if spokes == 0 || spokes > SPOKES_MAX {
         return Ok(Outcome::rejected(format!("the run names {spokes} accounts and Regions, expected 1 to {SPOKES_MAX}")));
     }
-    if !asked.run.custom_documents.is_empty() {
-        // Doubt is no: a pre-patch step that is left out without a word could do harm.
-        return Ok(Outcome::rejected("`customDocuments` are not run by this version: nothing was started".into()));
+    if let Some(why) = crate::bulk::documents::fault(&asked.run.custom_documents) {
+        return Ok(Outcome::rejected(why));
     }
     let terms = policy_for(desk.policy(), &asked.run);
     let policy = terms.digest();

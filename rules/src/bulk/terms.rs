@@ -3,6 +3,7 @@
 
 use tidegate_events::run::{BulkRun, Operation, RebootOption, RunAmount, RunWave};
 
+use crate::catalog::Wish;
 use crate::policy::{Amount, Policy, RebootMode, Selector, ShareBps, Wave};
 use crate::state::Campaign;
 
@@ -37,6 +38,7 @@ fn wave_for(policy: &Policy, run: &BulkRun, wave: &RunWave, place: usize) -> Wav
         failure_budget: Some(errors.map_or(policy.failure_budget, |errors| errors.min(policy.failure_budget))),
         at_once: wave.max_concurrency.map(amount),
         hooks: theirs.map(|theirs| theirs.hooks.clone()).unwrap_or_default(),
+        documents: run.custom_documents.iter().map(|(platform, own)| (*platform, Wish::from(own))).collect(),
     }
 }
 

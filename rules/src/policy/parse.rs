@@ -222,6 +222,7 @@ fn wave(section: &Section<'_>, earlier: &[Wave]) -> Wave {
         failure_budget: section.amount("failure_budget", Ok(())),
         at_once: section.amount("at_once", Err("remove the key, or use a `[[freeze]]` to stop for a while")),
         hooks: parts::hooks(section, format!("`hooks` of {}", section.name)),
+        documents: std::collections::BTreeMap::new(),
     }
 }
 

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use tidegate_events::host::Platform;
 
 use super::*;
 use crate::policy::{Amount, BUILTIN_NAMES, ShareBps, builtin, default_policy, explain, lint, lint_at};
@@ -506,7 +507,7 @@ fn hooks_are_read_and_change_the_digest_only_where_they_are() {
     let text = "name = \"p\"\n[hooks]\npre = \"Acme-Check\"\n[[wave]]\nname = \"canary\"\nshare = \"5%\"\nhooks = { pre = \"Acme-Look\", on_exit = \"Acme-Tell\" }\n[[wave]]\nname = \"rest\"\n";
     let hooked = parse(text, "p.toml").unwrap();
     assert_eq!(serde_json::from_str::<Policy>(&hooked.to_json()).unwrap(), hooked);
-    let wish = |wave: &str| serde_json::to_string(&hooked.wish_for(wave).hooks).unwrap();
+    let wish = |wave: &str| serde_json::to_string(&hooked.wish_for(wave, Platform::Linux).hooks).unwrap();
     assert_eq!(wish("canary"), r#"{"pre":"Acme-Look","on_exit":"Acme-Tell"}"#);
     assert_eq!(wish("rest"), r#"{"pre":"Acme-Check"}"#);
     assert_ne!(hooked.digest(), parse(&text.replace("Acme-Look", "Acme-Luck"), "p.toml").unwrap().digest());

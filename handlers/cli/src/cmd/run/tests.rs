@@ -93,7 +93,11 @@ fn key(n: u64, accounts: u64) -> TargetKey {
 /// Hosts over accounts; every third lacks nothing, the others lack two patches and nobody says so. The first of ten is tagged.
 fn quiet(hosts: u64, accounts: u64) -> Spec {
     let host = |n: u64| {
-        let host = HostSpec::new(key(n, accounts), if n.is_multiple_of(4) { Platform::Windows } else { Platform::Linux }).missing(if n.is_multiple_of(3) { 0 } else { 2 });
+        let host = HostSpec::new(key(n, accounts), if n.is_multiple_of(4) { Platform::Windows } else { Platform::Linux }).missing(if n.is_multiple_of(3) {
+            0
+        } else {
+            2
+        });
         if n.is_multiple_of(10) { host.tag("PatchGroup", "canary") } else { host.tag("PatchGroup", "default") }
     };
     Spec { seed: 3, accounts: (0..accounts).map(|n| AccountSpec::new(account(n))).collect(), hosts: (0..hosts).map(host).collect(), ..Spec::default() }
@@ -223,6 +227,25 @@ async fn a_dry_run_sends_nothing_and_leaves_a_journal() {
     let cut: usize = told.entries().await.iter().map(|entry| if let Entry::CellCut { members, .. } = entry { members.len() } else { 0 }).sum();
     assert_eq!(cut, 60);
     assert_eq!(told.summary.targets.by_state["compliant"], 60);
+}
+
+#[tokio::test]
+async fn documents_of_a_runs_own_go_around_the_install_and_not_around_its_proof() {
+    let own = run::CustomDocuments { pre_patch: Some("StopIt".into()), patch: None, post_patch: Some("LookAtIt".into()) };
+    let of = |own: run::CustomDocuments| BulkRun { custom_documents: BTreeMap::from([(Platform::Linux, own)]), ..bulk(vec![wave("all", 2)]) };
+    let told = told(quiet(40, 2), policy(""), of(own.clone())).await;
+    told.holds();
+    assert_eq!(told.summary.campaigns[0].state, "done");
+    let hooked: Vec<_> = told.world().sends().into_iter().filter(|sent| sent.document == "AWS-RunPatchBaselineWithHooks").collect();
+    assert!(!hooked.is_empty());
+    for sent in told.world().sends() {
+        let linux = sent.instances.iter().all(|instance| u64::from_str_radix(&instance.as_str()[2..], 16).unwrap() % 4 != 0);
+        assert_eq!(sent.document == "AWS-RunPatchBaselineWithHooks", linux && sent.operation == Operation::Install, "{sent:?}");
+        assert_eq!(sent.parameters.contains_key("PreInstallHookDocName"), linux && sent.operation == Operation::Install);
+    }
+    let mut drive = begin(quiet(4, 2), policy("")).await;
+    let both = of(run::CustomDocuments { patch: Some("Own".into()), ..own });
+    assert!(matches!(drive.ask(&asked(both, "both", start())).await.unwrap(), Outcome::Rejected { .. }));
 }
 
 #[tokio::test]
