@@ -1,5 +1,5 @@
-//! The console as its callers reach it who have an AWS identity: requests signed with Signature Version 4, as a function URL with
-//! `AWS_IAM` wants them.
+//! The console as its callers reach it who have an AWS identity: requests signed with Signature Version 4, as an HTTP API or a
+//! function URL with `AWS_IAM` wants them.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,8 +16,6 @@ use aws_smithy_types::byte_stream::ByteStream;
 
 use crate::clients::Hub;
 
-/// What function URLs check signatures for.
-const SERVICE: &str = "lambda";
 /// Connecting, in seconds.
 const CONNECT_SECS: u64 = 5;
 /// A whole answer, in seconds: the first one after a while starts the function.
@@ -38,6 +36,7 @@ pub struct Console {
     hub: Hub,
     url: String,
     host: String,
+    service: &'static str,
     region: String,
     connector: Connector,
 }
@@ -62,14 +61,15 @@ impl Console {
             return Err(format!("`{url}` is not encrypted: only `https://` keeps what the request is signed with to yourself"));
         }
         let named = hub.region().map(ToString::to_string);
-        let region = region_of(rest).or(named).ok_or_else(|| format!("the Region of `{url}` is not known: set `AWS_REGION`"))?;
+        let (service, in_host) = place_of(rest);
+        let region = in_host.or(named).ok_or_else(|| format!("the Region of `{url}` is not known: set `AWS_REGION`"))?;
         let settings =
             HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(CONNECT_SECS)).read_timeout(Duration::from_secs(ANSWER_SECS)).build();
         let mut connector = ConnectorBuilder::default().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc));
         connector.set_connector_settings(Some(settings));
         connector.set_sleep_impl(Some(SharedAsyncSleep::new(TokioSleep::new())));
         connector.set_proxy_config(Some(ProxyConfig::from_env()));
-        Ok(Self { hub, url: url.to_owned(), host: rest.to_owned(), region, connector: connector.build() })
+        Ok(Self { hub, url: url.to_owned(), host: rest.to_owned(), service, region, connector: connector.build() })
     }
 
     /// `GET` of this path with these fields.
@@ -115,7 +115,7 @@ impl Console {
         let provider = self.hub.sdk_config().credentials_provider().ok_or("no AWS credentials are configured")?;
         let identity = provider.provide_credentials().await.map_err(|error| format!("no AWS credentials: {}", causes(&error)))?.into();
         let wrong = |error: &dyn std::fmt::Display| format!("the request can't be signed: {error}");
-        let params = v4::SigningParams::builder().identity(&identity).region(&self.region).name(SERVICE);
+        let params = v4::SigningParams::builder().identity(&identity).region(&self.region).name(self.service);
         let params = params.time(SystemTime::from(self.hub.now())).settings(SigningSettings::default()).build().map_err(|error| wrong(&error))?;
         let signed = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let request = SignableRequest::new(method, uri, signed, SignableBody::Bytes(body)).map_err(|error| wrong(&error))?;
@@ -124,11 +124,14 @@ impl Console {
     }
 }
 
-/// The Region in the name of a function URL's host.
-fn region_of(host: &str) -> Option<String> {
-    let (_, rest) = host.split_once(".lambda-url.")?;
-    let (region, _) = rest.split_once(".on.aws")?;
-    Some(region.to_owned())
+/// The service that signatures are checked for, and the Region, where the host's name has it. What is neither a function URL nor an
+/// HTTP API is asked as a function URL is.
+fn place_of(host: &str) -> (&'static str, Option<String>) {
+    let between = |before: &str, after: &str| Some(host.split_once(before)?.1.split_once(after)?.0.to_owned());
+    match between(".execute-api.", ".amazonaws.com") {
+        Some(region) => ("execute-api", Some(region)),
+        None => ("lambda", between(".lambda-url.", ".on.aws")),
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -162,6 +165,15 @@ mod tests {
     fn the_region_is_the_urls_own() {
         assert_eq!(console("https://abc123.lambda-url.eu-central-1.on.aws/", Some("us-east-1")).unwrap().region, "eu-central-1");
         assert_eq!(console("http://127.0.0.1:8080", Some("us-east-1")).unwrap().region, "us-east-1");
+    }
+
+    #[test]
+    fn signatures_are_for_whoever_checks_them() {
+        let signed_for = |url: &str| console(url, None).map(|console| (console.service, console.region)).unwrap();
+        assert_eq!(signed_for("https://abc123.lambda-url.eu-central-1.on.aws"), ("lambda", "eu-central-1".to_owned()));
+        assert_eq!(signed_for("https://abc123.execute-api.eu-central-1.amazonaws.com"), ("execute-api", "eu-central-1".to_owned()));
+        assert_eq!(signed_for("https://abc123.execute-api.cn-north-1.amazonaws.com.cn"), ("execute-api", "cn-north-1".to_owned()));
+        assert_eq!(signed_for("http://127.0.0.1:8080"), ("lambda", "us-east-1".to_owned()));
     }
 
     #[test]
