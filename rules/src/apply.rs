@@ -11,7 +11,10 @@ use tidegate_events::event::Word;
 use tidegate_events::host::Host;
 use tidegate_events::id::{BatchId, Digest, InstanceId, TargetKey, WaveId};
 
+mod home;
+
 pub use crate::book::{Book, Fold};
+pub use home::home;
 
 use crate::book::{batch_mut, campaign_mut, cell_mut, lane_mut, organization_mut, target_mut};
 use crate::desk::{Missing, later};
@@ -24,61 +27,6 @@ use crate::{bucket, control, open};
 
 /// How long SSM's index may lag before a search proves anything, in seconds (design: dispatch).
 pub const SEARCH_AFTER_SECS: i64 = 15 * 60;
-
-/// The stream that an entry belongs to: the aggregate that it is about.
-pub fn home(entry: &Entry) -> Key {
-    match entry {
-        Entry::FactNoted { target, .. } | Entry::Enrolled { target, .. } | Entry::Moved { target, .. } | Entry::Contradicted { target, .. } => {
-            Key::target(target)
-        }
-        Entry::Deadline { target, .. } => Key::target(target),
-        Entry::PolicyPinned { digest, .. } => Key::policy(digest),
-        Entry::CampaignOpened { campaign, .. }
-        | Entry::CollectingOn { campaign, .. }
-        | Entry::CampaignClosing { campaign }
-        | Entry::RosterListed { campaign, .. }
-        | Entry::CampaignClosed { campaign, .. }
-        | Entry::CampaignStarted { campaign }
-        | Entry::InventoryPinned { campaign, .. }
-        | Entry::CampaignEnded { campaign, .. } => Key::campaign(campaign),
-        Entry::ChunkDescribed { campaign, account, region, chunk, .. } => Key::chunk(campaign, *account, region, *chunk),
-        Entry::ApprovalAsked { subject, .. } => Key::campaign(subject.campaign()),
-        Entry::ApprovalTaken(approval) => Key::campaign(approval.subject.campaign()),
-        Entry::WaveSealing { wave }
-        | Entry::WaveSealed { wave, .. }
-        | Entry::WaveRenewed { wave, .. }
-        | Entry::WaveOpened { wave, .. }
-        | Entry::WaveLooked { wave, .. }
-        | Entry::WaveBaking { wave, .. }
-        | Entry::WaveProven { wave }
-        | Entry::Held { wave, .. } => Key::campaign(&wave.campaign),
-        Entry::CellCut { cell, .. }
-        | Entry::CellSealed { cell, .. }
-        | Entry::CellDone { cell }
-        | Entry::CellHeld { cell, .. }
-        | Entry::CellDismissed { cell, .. }
-        | Entry::CellLagging { cell, .. }
-        | Entry::CellConfirming { cell, .. } => Key::cell(cell),
-        Entry::BatchPlanned { batch, .. }
-        | Entry::Sending { batch, .. }
-        | Entry::SendPutOff { batch, .. }
-        | Entry::SearchedInVain { batch, .. }
-        | Entry::Sent { batch, .. }
-        | Entry::LookSoon { batch, .. }
-        | Entry::InvocationsEnded { batch, .. }
-        | Entry::ScanDue { batch, .. }
-        | Entry::ProofDue { batch, .. }
-        | Entry::Released { batch, .. }
-        | Entry::Stranded { batch, .. }
-        | Entry::BatchEnded { batch } => Key::batch(batch),
-        Entry::CancelAsked(asked) => Key::batch(&asked.batch),
-        Entry::Steered(steer) => control::home_of(&steer.on),
-        Entry::RetryGranted(retry) => control::home_of_retry(&retry.what),
-        Entry::LaneHalted { lane, .. } | Entry::LaneResumed { lane, .. } => Key::lane(lane),
-        Entry::CordMoved { .. } | Entry::CalendarMoved { .. } | Entry::Scheduled { .. } | Entry::BreachesTold { .. } => Key::organization(),
-        Entry::Bulk(entry) => crate::bulk::apply::home(entry),
-    }
-}
 
 /// Makes an entry true.
 ///

@@ -122,7 +122,8 @@ async fn what_config_does_not_confirm_is_never_good() {
     let (drive, _, summary) =
         run(spec, &format!("failure_budget = \"100%\"\n{IMDSV2}[retry]\nattempts_max = 2\n[[wave]]\nname = \"all\"\n"), simulate::people().unwrap()).await;
     assert_eq!(summary.targets.by_state["quarantined"], 2, "{:?}", summary.targets.by_state);
-    assert_eq!(summary.verdicts["false_failure"], 1, "{:?}", summary.verdicts);
+    // The third one's run failed and Config called that false only after it had counted as failed: it is compliant all the same.
+    assert_eq!((summary.verdicts["remediated"], summary.targets.by_state["compliant"]), (3, 4), "{:?}", summary.verdicts);
     assert_eq!(drive.engine.cloud().truth(&key(1)).unwrap().missing, 2);
 }
 

@@ -41,7 +41,7 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Vec<Quarantined>>,
     /// Schedules that were met.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<ScheduleStatus>,
     /// Deadlines of targets that are not patched, where the policy sets any.
     #[serde(skip_serializing_if = "Option::is_none")]
