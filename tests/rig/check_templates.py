@@ -245,11 +245,11 @@ def check_settings():
     known = set()
     for file in ("handlers/lambda/src/settings.rs", "handlers/aws/src/environment.rs", "handlers/lambda/src/log.rs"):
         known |= set(re.findall(r'"(TIDEGATE_[A-Z_]+)"', (ROOT / file).read_text().split("#[cfg(test)]\nmod ")[0]))
-    needed = {"TIDEGATE_TABLE", "TIDEGATE_POLICY", "TIDEGATE_LOG", *(f"TIDEGATE_QUEUE_{queue}" for queue in ("WORK", "SENDS", "SPOKES", "NOTICES"))}
+    needed = {"TIDEGATE_TABLE", "TIDEGATE_POLICY", "TIDEGATE_CATALOG", "TIDEGATE_LOG", *(f"TIDEGATE_QUEUE_{queue}" for queue in ("WORK", "SENDS", "SPOKES", "NOTICES"))}
     own = {
-        "gate": {"TIDEGATE_AGGREGATOR", "TIDEGATE_SWEEP_SECS"},
+        "gate": {"TIDEGATE_AGGREGATOR", "TIDEGATE_SWEEP_SECS", "TIDEGATE_SWEEP_NODES_SECS"},
         "patch": {"TIDEGATE_SPOKE_ROLE", "TIDEGATE_EXTERNAL_ID", "TIDEGATE_PARTITION"},
-        "reevaluate": {"TIDEGATE_SPOKE_ROLE", "TIDEGATE_EXTERNAL_ID", "TIDEGATE_PARTITION", "TIDEGATE_AGGREGATOR"},
+        "reevaluate": {"TIDEGATE_SPOKE_ROLE", "TIDEGATE_EXTERNAL_ID", "TIDEGATE_PARTITION", "TIDEGATE_AGGREGATOR", "TIDEGATE_REGIONS"},
         "notify": {"TIDEGATE_TOPIC", "TIDEGATE_CONSOLE_URL"},
         "report": {"TIDEGATE_BUCKET"},
     }
