@@ -27,8 +27,9 @@ fn the_readmes_commands_run() {
     assert!(commands.iter().any(|command| command == "cargo dev test"), "the README does not name the test command");
     assert!(commands.iter().any(|command| command == "cargo run --release -- demo"), "the README does not name the demo");
     let tmp = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(root().join("events"), tmp.path().join("events")).unwrap();
-    std::os::unix::fs::symlink(root().join("rules"), tmp.path().join("rules")).unwrap();
+    for folder in ["events", "rules", "examples", "tests"] {
+        std::os::unix::fs::symlink(root().join(folder), tmp.path().join(folder)).unwrap();
+    }
     for command in commands {
         // The test command is what runs this.
         let Some(args) = command.strip_prefix("cargo run --release -- ").or_else(|| command.strip_prefix("tidegate ")) else {

@@ -34,6 +34,7 @@ fn year_2026(timing: &Timing, zone: &str) -> Vec<Timestamp> {
 #[test]
 fn a_year_of_occurrences_is_that_of_an_independent_computation() {
     const DAY: i64 = 86_400;
+    #[expect(clippy::type_complexity, reason = "a table, read once")]
     let tables: [(&str, &str, i64, &[(&str, usize)]); 11] = [
         (
             "Europe/Berlin",
@@ -70,6 +71,7 @@ fn a_year_of_occurrences_is_that_of_an_independent_computation() {
 
 #[test]
 fn patch_tuesday_and_some_days_is_that_of_an_independent_computation() {
+    #[expect(clippy::type_complexity, reason = "a table, read once")]
     let tables: [(&str, u8, (i8, i8), [&str; 12]); 3] = [
         // The occurrence of March lies in the hour that the spring change skips.
         (

@@ -1,3 +1,5 @@
+//! What doctor reads of a spoke, in process.
+
 use tidegate_engine::probe::facts::{Frequency, SpokeFacts};
 use tidegate_engine::probe::look;
 use tidegate_events::host::SpokeFault;
