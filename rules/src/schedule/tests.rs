@@ -340,7 +340,9 @@ fn a_removed_schedule_is_given_up_when_its_time_comes() {
 #[test]
 fn a_run_that_is_refused_is_missed_with_the_reason() {
     let mut refused = run();
-    refused.custom_documents.insert(tidegate_events::host::Platform::Linux, tidegate_events::run::CustomDocuments::default());
+    // A document instead of the patch, and one before it: nothing would run the latter.
+    let both = tidegate_events::run::CustomDocuments { pre_patch: Some("Pre".into()), patch: Some("Own".into()), post_patch: None };
+    refused.custom_documents.insert(tidegate_events::host::Platform::Linux, both);
     let policy = policy_with(POLICY, Some(refused));
     let (_, state) = tick(&policy, None, "2026-11-16T00:00:00Z");
     let (decided, state) = tick(&policy, state, "2026-11-22T02:00:00Z");
