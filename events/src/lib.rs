@@ -18,6 +18,7 @@ pub mod id;
 pub mod journal;
 pub mod run;
 pub mod schedule;
+pub mod spelling;
 pub mod standing;
 pub mod wire;
 

@@ -1,5 +1,7 @@
 //! Small texts: shares, quotes, near misses.
 
+use tidegate_events::spelling::edits;
+
 use super::ShareBps;
 
 /// Why a text is not a share.
@@ -54,22 +56,6 @@ pub(super) fn nearest<'w>(typed: &str, known: &[&'w str]) -> Option<&'w str> {
     let distance = |word: &&str| edits(&typed, &folded(word));
     let near = || known.iter().copied().min_by_key(distance).filter(|word| distance(word) <= (typed.chars().count() / 3).max(1));
     begun.or_else(near)
-}
-
-/// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for ((y, diagonal), above) in b.iter().zip(&row).zip(row.iter().skip(1)) {
-            left = (diagonal + usize::from(x != *y)).min(above + 1).min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// `4 hours`, `1 day and 2 hours`, `90 seconds`: exact, for people.
