@@ -105,6 +105,49 @@ fn a_decision_is_signed_by_whoever_gives_it() {
 }
 
 #[test]
+fn a_run_is_asked_for_as_it_is_written() {
+    let env = keys("AKIDEXAMPLE", "wJalrXUtnFEMI");
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("run.json");
+    let run = r#"{"accounts": ["111122223333"], "regions": ["us-east-1"], "ssm": {"maxErrors": "10%"}, "dryRun": true}"#;
+    std::fs::write(&input, run).unwrap();
+    let answered = |outcome: &str, reason: Value| json!({ "schema": "tidegate.run-asked/1", "id": "monday", "digest": DIGEST, "dry_run": true, "by": "alice", "outcome": outcome, "reason": reason, "warnings": [] });
+    let refusal = json!({"schema": "tidegate.error/1", "error": "run: accounts[0]: what the console says"});
+    for (status, answer, code) in [
+        (200, answered("accepted", Value::Null), 0),
+        (200, answered("duplicate", Value::Null), 0),
+        (409, answered("rejected", json!("too many spokes")), 1),
+        (422, refusal, 2),
+    ] {
+        let (url, served) = console(vec![(status, answer.clone())]);
+        let output = command(&env).args(["run", "--console", &url, "--ask", "monday", "--json", "--input"]).arg(&input).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        match code {
+            2 => assert!(String::from_utf8_lossy(&output.stderr).contains("run: accounts[0]: what the console says"), "{output:?}"),
+            _ => assert_eq!(said(&output), answer),
+        }
+        let requests = served.join().unwrap();
+        assert!(requests[0].0.starts_with("post /v1/runs ") && requests[0].0.contains("authorization: aws4-hmac-sha256"), "{}", requests[0].0);
+        let sent: Value = serde_json::from_str(&requests[0].1).unwrap();
+        assert_eq!(sent, json!({"id": "monday", "run": serde_json::from_str::<Value>(run).unwrap()}));
+    }
+    // Without a name, the same run is asked for under the same one.
+    let names: Vec<Value> = (0..2)
+        .map(|_| {
+            let (url, served) = console(vec![(200, answered("accepted", Value::Null))]);
+            command(&env).args(["run", "--console", &url, "--yes", "--input"]).arg(&input).output().unwrap();
+            serde_json::from_str::<Value>(&served.join().unwrap()[0].1).unwrap()["id"].clone()
+        })
+        .collect();
+    assert!(names[0].is_string() && names[0] == names[1], "{names:?}");
+    // What is wrong is told before anybody is asked.
+    std::fs::write(&input, r#"{"accounts": ["1"], "regions": ["us-east-1"]}"#).unwrap();
+    let output = command(&env).args(["run", "--console", "http://127.0.0.1:9", "--yes", "--input"]).arg(&input).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("accounts[0]"), "{output:?}");
+}
+
+#[test]
 fn a_word_that_is_not_taken_is_told_apart_from_one_that_was_not_heard() {
     let env = keys("AKIDEXAMPLE", "wJalrXUtnFEMI");
     let cases = [
@@ -298,6 +341,26 @@ fn one_host_patches_a_small_estate() {
         command.args(["serve", "--cloud", "aws", "--listen", "127.0.0.1:0", "--store"]).arg(&store).arg("--policy").arg(&policy);
         Serving(command.stdout(Stdio::null()).stderr(said).spawn().unwrap())
     };
+    // What a run would do is the same by the look at AWS as by the file that the world was made of.
+    let (input, file) = (folder.path().join("run.json"), folder.path().join("fleet.json"));
+    std::fs::write(&file, fleet().to_string()).unwrap();
+    std::fs::write(&input, json!({"accounts": ["111122223333", "222233334444", "999999999999"], "regions": ["us-east-1"], "dryRun": true}).to_string())
+        .unwrap();
+    let plan = |more: &[&str]| {
+        let output = command(&env)
+            .args(["plan", "--json", "--at", "2026-11-19T08:00:00Z", "--policy"])
+            .arg(&policy)
+            .arg("--input")
+            .arg(&input)
+            .args(more)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        said(&output)
+    };
+    let (on_aws, of_file) = (plan(&["--aws"]), plan(&["--fleet", file.to_str().unwrap()]));
+    assert_eq!((&on_aws["selected"], &on_aws["digest"], &on_aws["waves"]), (&json!(4), &of_file["digest"], &of_file["waves"]), "{on_aws:#}");
+    assert!(on_aws["warnings"][0].as_str().unwrap().starts_with("999999999999 in us-east-1 is not part of this plan"), "{on_aws:#}");
     let mut service = serving(&log);
     let driver = {
         let (endpoint, world, file, env) = (hub_rig.endpoint.clone(), world.endpoint.clone(), clock.file().display().to_string(), clock.env());

@@ -218,3 +218,40 @@ fn whoever_is_named_nowhere_gives_a_name_and_identities_are_never_taken_from_the
         assert_eq!(asked["words"].as_array().map(Vec::len), Some(1));
     });
 }
+
+#[test]
+fn a_run_is_asked_for_by_a_proven_identity_once() {
+    run(async {
+        let site = asked(None).await;
+        let runs = async || {
+            let listed = site.engine.store().list("campaign/", None, 100).await.unwrap();
+            let read = listed.iter().map(|(key, stored)| tidegate_engine::commit::read_state(key, &stored.body).unwrap());
+            read.filter(|state| matches!(state, State::Campaign(campaign) if campaign.bulk.is_some())).count()
+        };
+        let request = |caller: Option<&str>, body: &str| Request {
+            method: "POST".into(),
+            path: "/v1/runs".into(),
+            body: body.as_bytes().to_vec(),
+            caller: caller.map(|name| name.parse().unwrap()),
+            ..Request::default()
+        };
+        let told = |response: Response| (response.status, serde_json::from_str::<serde_json::Value>(&response.body).unwrap());
+        let body = r#"{"id": "monday", "run": {"accounts": ["111122223333"], "regions": ["eu-central-1"], "dryRun": true, "bedrock": {"agentId": "A", "agentAliasId": "B"}}}"#;
+        assert_eq!(told(site.ask(request(None, body)).await).0, 401, "nobody");
+        let (status, wrong) = told(site.ask(request(Some("alice"), r#"{"id": "monday", "run": {"accounts": ["7"], "regions": ["eu-central-1"]}}"#)).await);
+        assert!(status == 422 && wrong["error"].as_str().unwrap().starts_with("run: accounts[0]"), "{wrong}");
+        assert_eq!(
+            told(site.ask(request(Some("alice"), r#"{"id": "no name", "run": {"accounts": ["111122223333"], "regions": ["eu-central-1"]}}"#)).await).0,
+            409
+        );
+        assert_eq!(site.ask(request(Some("alice"), &"x".repeat(300_000))).await.status, 413);
+        assert_eq!(runs().await, 0);
+
+        let (status, taken) = told(site.ask(request(Some("alice"), body)).await);
+        assert_eq!((status, &taken["outcome"], &taken["by"], &taken["dry_run"]), (200, &"accepted".into(), &"alice".into(), &true.into()), "{taken}");
+        assert!(!taken["warnings"].as_array().unwrap().is_empty(), "{taken}");
+        let (status, again) = told(site.ask(request(Some("alice"), body)).await);
+        assert_eq!((status, &again["outcome"]), (200, &"duplicate".into()), "{again}");
+        assert_eq!(runs().await, 1);
+    });
+}

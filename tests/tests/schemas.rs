@@ -24,6 +24,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("replay", schema_for!(cmd::refused::Replay)),
         ("events", schema_for!(cmd::serve::EventsAnswer)),
         ("run-input.schema", tidegate_events::wire::run_input::schema()),
+        ("run-asked", schema_for!(cmd::console::RunAnswer)),
         ("doctor", schema_for!(cmd::doctor::Diagnosis)),
     ]
 }

@@ -170,12 +170,15 @@ pub struct PlanArgs {
     #[arg(long)]
     pub input: PathBuf,
     /// The organization (`tidegate fleet generate` makes one).
+    #[arg(long, required_unless_present = "aws", conflicts_with = "aws")]
+    pub fleet: Option<PathBuf>,
+    /// Read the accounts and Regions that the run names on AWS: settings come from the environment variables that the functions read.
     #[arg(long)]
-    pub fleet: PathBuf,
+    pub aws: bool,
     /// The policy; without it the default one.
     #[arg(long)]
     pub policy: Option<PathBuf>,
-    /// When it would start, such as 2026-11-19T08:00:00Z (the default): windows, freezes and exemptions are looked at from there.
+    /// When it would start, such as 2026-11-19T08:00:00Z (the default, or now on AWS): windows, freezes and exemptions are looked at from there.
     #[arg(long, value_name = "TIME")]
     pub at: Option<jiff::Timestamp>,
     /// Add every host, with its wave or why it has none.
@@ -192,9 +195,16 @@ pub struct RunArgs {
     /// The run's input, in any of its three forms.
     #[arg(long)]
     pub input: PathBuf,
-    /// The organization (`tidegate fleet generate` makes one).
-    #[arg(long)]
-    pub fleet: PathBuf,
+    /// The organization (`tidegate fleet generate` makes one): the run is simulated on it.
+    #[arg(long, required_unless_present = "console")]
+    pub fleet: Option<PathBuf>,
+    /// The URL of the console on AWS: the run is asked for there, in the name of the caller's AWS identity.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["fleet", "policy", "at", "store", "approve_as"])]
+    pub console: Option<String>,
+    /// What to call this ask, with `--console`: the same run asked for again under the same name is one run. Without it, the same run is one
+    /// run a day (UTC).
+    #[arg(long, value_name = "NAME", requires = "console")]
+    pub ask: Option<String>,
     /// The policy; without it the default one.
     #[arg(long)]
     pub policy: Option<PathBuf>,

@@ -50,7 +50,7 @@ pub fn run(command: Command) -> Result<u8, Failure> {
             Command::Demo(args) => cmd::demo::run(&args).await,
             Command::Replay(args) => cmd::replay::run(&args).await,
             Command::Simulate(args) => cmd::simulate::run(&args).await,
-            Command::Plan(args) => cmd::plan::run(&args),
+            Command::Plan(args) => cmd::plan::run(&args).await,
             Command::Run(args) => cmd::run::run(&args).await,
             Command::Serve(args) => cmd::serve::run(&args).await,
             Command::Status(args) => cmd::status::run(&args).await,

@@ -1,4 +1,4 @@
-//! What people see and decide in a browser, for both shells: requests in, responses out. For now the approval page; nothing here
+//! What people see and decide in a browser, for both shells: requests in, responses out. The approval page, and what the command line sends; nothing here
 //! knows HTTP servers, AWS or clocks.
 
 mod control;
@@ -6,6 +6,7 @@ pub mod coverage;
 pub mod http;
 mod page;
 pub mod router;
+mod run;
 
 pub use coverage::{Coverage, cover};
 pub use http::{Request, Response};

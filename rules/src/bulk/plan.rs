@@ -13,6 +13,7 @@ use crate::bulk::terms::policy_for;
 use crate::cell::BATCH_MEMBERS_MAX;
 use crate::deadline::{self, About, Waiting};
 use crate::forecast::{self, Finish, INSTALL_ROUND_SECS, Load, SCAN_ROUND_SECS, WaveLoad};
+use crate::plan::Counts;
 use crate::policy::{Amount, Policy};
 use crate::window::WindowError;
 
@@ -25,6 +26,8 @@ pub struct Fleet<'h> {
     pub accounts: BTreeMap<AccountId, Vec<String>>,
     /// Accounts of these that are suspended or closed: nothing in them can be reached, and nothing in them is counted.
     pub closed: BTreeSet<AccountId>,
+    /// What percentages are percentages of, where `hosts` is only a part of what there is. Without it, `hosts` is counted.
+    pub counts: Option<Counts>,
 }
 
 /// A plan.
@@ -134,7 +137,7 @@ pub fn plan(policy: &Policy, run: &BulkRun, fleet: &Fleet<'_>, now: Timestamp) -
     }
     let mut chosen: Vec<(u16, Known<'_>)> = placed.iter().zip(&fleet.hosts).filter_map(|(placed, known)| placed.ok().map(|wave| (wave, *known))).collect();
     let open = fleet.hosts.iter().filter(|known| !fleet.closed.contains(&known.account)).copied();
-    let counts = cut::counts(&terms, open, &fleet.accounts);
+    let counts = fleet.counts.clone().unwrap_or_else(|| cut::counts(&terms, open, &fleet.accounts));
     let mut sums: Vec<Sums> = run.waves.iter().map(|_| Sums::default()).collect();
     let (cuts, digest) = cut(&terms, &policy_digest, run, &mut chosen, &counts, |cell| {
         let of_run = cell.members.first().map_or(0, |(wave, _)| *wave);

@@ -101,6 +101,56 @@ pub async fn steer(url: &str, word: &str, subject: &str, kill: bool, who: &WhoAr
     }
 }
 
+/// What came of an ask for a bulk run: printed as it came.
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RunAnswer {
+    /// `tidegate.run-asked/1`
+    pub schema: String,
+    /// The ask's name.
+    pub id: String,
+    /// Of the run as it was understood there.
+    pub digest: String,
+    /// Whether nothing will be sent.
+    pub dry_run: bool,
+    /// Who asked, as AWS knows them.
+    pub by: String,
+    /// `accepted`, `duplicate` (asked for before under this name), or another word.
+    pub outcome: String,
+    /// Why it was not taken.
+    pub reason: Option<String>,
+    /// What the run's writer should know.
+    pub warnings: Vec<String>,
+}
+
+/// Asks for a bulk run there.
+///
+/// # Errors
+/// When the console can't be asked, does not know this caller or can't read the run; exit 1 where the run was refused.
+pub async fn ask_run(url: &str, id: &str, input: &str, json: bool) -> Result<u8, Failure> {
+    let console = Console::new(Hub::load(None, tidegate_aws::trust::Trust::System).await, url).map_err(Failure::Usage)?;
+    let run: &serde_json::value::RawValue = serde_json::from_str(input).map_err(|error| Failure::machine("the run can't be written as JSON", &error))?;
+    let body =
+        serde_json::to_vec(&serde_json::json!({ "id": id, "run": run })).map_err(|error| Failure::machine("the run can't be written as JSON", &error))?;
+    let answer = console.post("/v1/runs", body).await;
+    let answer = answer.map_err(|error| Failure::Usage(format!("{error}; ask again with `--ask {id}`: it is one run")))?;
+    let said = match serde_json::from_slice::<RunAnswer>(&answer.body) {
+        Ok(said) if matches!(answer.status, 200 | 409) => said,
+        _ => return Err(refused(url, &answer)),
+    };
+    if json {
+        screen::print_json(&said)?;
+    } else {
+        let why = said.reason.as_deref().map_or(String::new(), |why| format!(": {why}"));
+        let mut text = String::new();
+        line!(text, "{} (`{}`, run {}, by {}){why}", said.outcome, said.id, said.digest, said.by);
+        for warning in &said.warnings {
+            line!(text, "warning  {warning}");
+        }
+        screen::print(&clean(&text))?;
+    }
+    Ok(u8::from(answer.status != 200))
+}
+
 /// What a yes is about, for whoever gives it.
 fn covers(id: &str, asked: &Asked) -> String {
     let mut text = String::new();

@@ -11,8 +11,8 @@ use tidegate_events::id::{AccountId, Region};
 use tidegate_events::run::{BulkRun, Operation};
 use tidegate_events::wire::run_input;
 use tidegate_rules::bulk::{self, Known, Plan};
+use tidegate_rules::plan::Counts;
 use tidegate_rules::policy::Policy;
-
 use tidegate_world::{AccountState, Fleet, FleetInstance};
 
 use crate::args::PlanArgs;
@@ -20,6 +20,11 @@ use crate::cmd::{policy, replay, simulate};
 use crate::failure::Failure;
 use crate::line;
 use crate::screen::{self, DIM, HEAD, WARN};
+
+#[cfg(feature = "aws")]
+mod on_aws;
+#[cfg(any(feature = "aws", test))]
+mod spokes;
 
 /// What `plan --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -143,11 +148,15 @@ pub fn read_input(path: &Path) -> Result<Asked, Failure> {
     Ok(Asked { run: parsed.run, warnings: parsed.warnings.iter().map(ToString::to_string).collect() })
 }
 
-/// The hosts of a fleet file, as a look-up would find them. Nothing is copied.
+/// The hosts that a plan is made for, as a look-up finds them.
 pub struct Estate {
     hosts: Vec<(AccountId, Region, Host)>,
     accounts: BTreeMap<AccountId, Vec<String>>,
     closed: std::collections::BTreeSet<AccountId>,
+    /// What there is, where `hosts` is a part of it.
+    counts: Option<Counts>,
+    /// What could not be read.
+    gaps: Vec<String>,
 }
 
 impl From<Fleet> for Estate {
@@ -159,6 +168,8 @@ impl From<Fleet> for Estate {
         };
         Self {
             closed,
+            counts: None,
+            gaps: Vec::new(),
             accounts: fleet.accounts.into_iter().map(|account| (account.id, account.ous)).collect(),
             hosts: fleet.instances.into_iter().map(host).collect(),
         }
@@ -175,7 +186,8 @@ impl Estate {
     /// # Errors
     /// When the policy's windows are wrong.
     pub fn plan(&self, policy: &Policy, run: &BulkRun, at: Timestamp) -> Result<Plan, Failure> {
-        let fleet = bulk::plan::Fleet { hosts: self.known().collect(), accounts: self.accounts.clone(), closed: self.closed.clone() };
+        let fleet =
+            bulk::plan::Fleet { hosts: self.known().collect(), accounts: self.accounts.clone(), closed: self.closed.clone(), counts: self.counts.clone() };
         bulk::plan(policy, run, &fleet, at).map_err(|error| Failure::machine("the policy's windows", &error))
     }
 
@@ -193,11 +205,15 @@ impl Estate {
 ///
 /// # Errors
 /// When input, fleet or policy can't be used.
-pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
+pub async fn run(args: &PlanArgs) -> Result<u8, Failure> {
     let policy = policy::read(args.policy.as_deref())?;
-    let asked = read_input(&args.input)?;
-    let estate = Estate::from(replay::read_fleet(&args.fleet)?);
-    let at = args.at.map_or_else(simulate::start, Ok)?;
+    let mut asked = read_input(&args.input)?;
+    let (mut estate, start) = match &args.fleet {
+        Some(fleet) => (Estate::from(replay::read_fleet(fleet)?), simulate::start()?),
+        None => (of_aws(&policy, &asked.run).await?, Timestamp::now()),
+    };
+    asked.warnings.splice(0..0, std::mem::take(&mut estate.gaps));
+    let at = args.at.unwrap_or(start);
     let plan = estate.plan(&policy, &asked.run, at)?;
     let report = report(&plan, &asked, at, args.list.then(|| estate.list(&plan)));
     if args.json {
@@ -206,6 +222,17 @@ pub fn run(args: &PlanArgs) -> Result<u8, Failure> {
         screen::print(&words(&report))?;
     }
     Ok(0)
+}
+
+#[cfg(feature = "aws")]
+async fn of_aws(policy: &Policy, run: &BulkRun) -> Result<Estate, Failure> {
+    on_aws::read(policy, run).await
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "asks nobody without AWS")]
+async fn of_aws(_: &Policy, _: &BulkRun) -> Result<Estate, Failure> {
+    Err(Failure::without_aws("plan --aws"))
 }
 
 /// A plan as it is printed.

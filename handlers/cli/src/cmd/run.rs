@@ -1,4 +1,4 @@
-//! `tidegate run`: a bulk run over a simulated organization, in virtual time.
+//! `tidegate run`: a bulk run over a simulated organization, in virtual time; or asked for on AWS, at the console.
 
 use std::io::Write;
 
@@ -24,10 +24,11 @@ const NOBODY: &str = "operator";
 /// # Errors
 /// When input, fleet, policy or store can't be used, a belt refuses it, or somebody says no.
 pub async fn run(args: &RunArgs) -> Result<u8, Failure> {
+    let Some(fleet) = &args.fleet else { return on_console(args).await };
     let policy = policy::read(args.policy.as_deref())?;
     let approve_as = replay::names(&args.approve_as)?;
     let asked = plan::read_input(&args.input)?;
-    let fleet = replay::read_fleet(&args.fleet)?;
+    let fleet = replay::read_fleet(fleet)?;
     let at = args.at.map_or_else(simulate::start, Ok)?;
     let spec = Spec::from_fleet(&fleet);
     let planned = Estate::from(fleet).plan(&policy, &asked.run, at)?;
@@ -66,6 +67,37 @@ pub async fn run(args: &RunArgs) -> Result<u8, Failure> {
     drive.check_at_rest().await?;
     let summary = drive.summary(0);
     replay::report(&summary, &rest, args.json)
+}
+
+/// Asks for it on AWS. What its waves would be is told by `plan --aws`; here its input is read, so that what is wrong is told before
+/// anybody is asked.
+async fn on_console(args: &RunArgs) -> Result<u8, Failure> {
+    let url = args.console.as_deref().unwrap_or_default();
+    let asked = plan::read_input(&args.input)?;
+    let input = std::fs::read_to_string(&args.input).map_err(|error| Failure::file(&args.input, "read", &error))?;
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    // The same run asked for again on the same day is the same run: an answer that was lost is asked for without fear.
+    let id = args.ask.clone().unwrap_or_else(|| Digest::of_parts([asked.run.digest().as_bytes().as_slice(), today.as_bytes()]).short());
+    screen::tell(&format!(
+        "{} wave(s){} asked for at {url} as `{id}`",
+        asked.run.waves.len(),
+        if asked.run.dry_run { ", a dry run: nothing is sent;" } else { ";" }
+    ));
+    if !args.yes && !args.json && screen::somebody_is_there() && !confirmed()? {
+        return Err(Failure::Interrupted);
+    }
+    post(url, &id, &input, args.json).await
+}
+
+#[cfg(feature = "aws")]
+async fn post(url: &str, id: &str, input: &str, json: bool) -> Result<u8, Failure> {
+    super::console::ask_run(url, id, input, json).await
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "asks nobody without AWS")]
+async fn post(url: &str, id: &str, _: &str, _: bool) -> Result<u8, Failure> {
+    Err(Failure::without_aws(&format!("run --console {url} --ask {id}")))
 }
 
 /// Whether somebody at the terminal says yes.

@@ -81,7 +81,7 @@ impl Estate {
         Fleet {
             hosts: self.hosts.iter().map(|(account, region, host)| Known { account: *account, region, host }).collect(),
             accounts: self.hosts.iter().map(|(account, ..)| (*account, vec!["root".to_owned()])).collect(),
-            closed: BTreeSet::new(),
+            ..Fleet::default()
         }
     }
 }
