@@ -419,9 +419,8 @@ async fn findings_and_runs_on_the_same_hosts_never_meet_in_two_batches() {
     weather(250, 5).await;
 }
 
-/// `cargo test --release -p tidegate ten_thousand -- --ignored --nocapture`
+/// What it counted: `cargo test -p tidegate --lib ten_thousand -- --nocapture`
 #[tokio::test]
-#[ignore = "minutes in a debug build"]
 async fn ten_thousand_events_and_runs_on_five_thousand_hosts() {
     weather(5_000, 50).await;
 }
