@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use tidegate_events::action::{NoticeKind, Nudge};
 use tidegate_events::bulk::RunAsked;
+use tidegate_events::id::CampaignId;
 use tidegate_events::schedule::asker;
 use tidegate_events::{Action, Entry};
 
@@ -13,7 +14,8 @@ use crate::bulk;
 use crate::campaign::notice;
 use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
-use crate::state::{Organization, Scheduled};
+use crate::key::Key;
+use crate::state::{CampaignPhase, Organization, Scheduled, State};
 
 /// Answers of [`due`] that one decision settles: a schedule that was asleep for years is caught up with over several ticks.
 const ROUNDS_MAX: usize = 4;
@@ -89,12 +91,28 @@ fn one(desk: &mut Desk<'_>, schedule: &Schedule, known: Option<&Scheduled>) -> R
                 settled = last;
             }
             Due::Fire { at } => {
-                fire(desk, schedule, at, timing.next_after(at))?;
+                let next = timing.next_after(at);
+                // A lane that is held would gather a run for each occurrence, and let all of them go when it opens.
+                if let Some((before, campaign)) = unfinished(desk, name, known)? {
+                    let why = format!("its run of {before} ({campaign}) is not over");
+                    missed(desk, name, (at, at, 1), &why, next)?;
+                    return Ok(false);
+                }
+                fire(desk, schedule, at, next)?;
                 return Ok(true);
             }
         }
     }
     Ok(false)
+}
+
+/// The run that the schedule fired last, where it is not over yet.
+fn unfinished(desk: &Desk<'_>, name: &str, known: &Scheduled) -> Result<Option<(Timestamp, CampaignId)>, Missing> {
+    let Some(before) = known.fired else { return Ok(None) };
+    let Some(State::Run(run)) = desk.item(&Key::run(&occurrence_id(name, before)))? else { return Ok(None) };
+    let id = run.campaign.clone();
+    let is_over = desk.campaign(&id)?.is_none_or(|campaign| matches!(campaign.phase, CampaignPhase::Ended { .. }));
+    Ok((!is_over).then_some((before, id)))
 }
 
 /// Settles an occurrence and takes its run in, in one commit: neither is there without the other.

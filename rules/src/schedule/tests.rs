@@ -361,3 +361,36 @@ fn two_schedules_of_one_time_fire_one_after_the_other() {
     assert_eq!(asked(&second), ["other.20261122T020000Z by schedule.other"]);
     assert!(tick(&policy, state, "2026-11-22T02:00:00Z").0.entries.is_empty());
 }
+
+#[test]
+fn an_occurrence_waits_for_nobody_while_the_run_before_it_is_not_over() {
+    let policy = policy_with(POLICY, Some(run()));
+    let (_, state) = tick(&policy, None, "2026-11-16T00:00:00Z");
+    let (fired, state) = tick(&policy, state, "2026-11-22T02:00:00Z");
+    assert_eq!(asked(&fired), ["weekly.20261122T020000Z by schedule.weekly"]);
+    // The items of the run that was fired, as they lie in the store.
+    let mut items: BTreeMap<Key, Option<State>> = fired.items.iter().map(|(key, state)| (key.clone(), Some(state.clone()))).collect();
+    let next = |items: &BTreeMap<Key, Option<State>>, state: &Option<State>| {
+        let mut loaded = Loaded { items: items.clone(), counters: BTreeMap::new() };
+        loaded.items.insert(Key::organization(), state.clone());
+        let effective = BTreeMap::new();
+        loop {
+            let now = "2026-11-29T02:00:00Z";
+            let mut desk = Desk::new(at(now), &policy, &effective, &loaded);
+            match crate::decide(&mut desk, &Event::Tick { at: at(now) }) {
+                Ok(_) => break desk.finish(),
+                Err(Missing::Keys(keys)) => loaded.items.extend(keys.into_iter().map(|key| (key, None))),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    };
+    let held = next(&items, &state);
+    assert!(matches!(steps(&held)[..], [ScheduleStep::Missed { count: 1, next: Some(_), .. }]) && asked(&held).is_empty(), "{held:?}");
+    assert_eq!(notices(&held), ["schedule `weekly` did not fire at 2026-11-29T02:00:00Z: its run of 2026-11-22T02:00:00Z (patch-t.1) is not over"]);
+    for state in items.values_mut() {
+        if let Some(State::Campaign(campaign)) = state {
+            campaign.phase = crate::state::CampaignPhase::Ended { why: "done".into(), complete: true };
+        }
+    }
+    assert_eq!(asked(&next(&items, &state)), ["weekly.20261129T020000Z by schedule.weekly"]);
+}
