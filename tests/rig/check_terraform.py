@@ -264,6 +264,8 @@ def check_format():
                 indents.append(net)
             if sign is None:
                 close(chain)
+                if re.search(r"[\w\]\"](  +|)=(?![=>])|[^=!<>]=(  +|)[^\s=>]", mask(line)[0].lstrip()):
+                    faults.append(f"{place}:{number}: not one blank on each side of its `=`")
             else:
                 chain.append((number, line[:sign].rstrip(), sign))
         close(chain)
