@@ -72,7 +72,7 @@ def check_schema():
 def check_zizmor():
     """zizmor's audits that need no network."""
     zizmor = pathlib.Path(sys.executable).parent / "zizmor"
-    answer = subprocess.run([zizmor, "--offline", "--no-progress", "--no-exit-codes", "--format", "json", GITHUB], capture_output=True, text=True, check=False)
+    answer = subprocess.run([zizmor, "--offline", "--no-progress", "--no-exit-codes", "--format", "json", *files()], capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         return 0, [f"zizmor: {answer.stderr.strip()}"]
     findings = [finding for finding in json.loads(answer.stdout) if finding["ident"] not in ZIZMOR_IGNORED]
@@ -81,8 +81,8 @@ def check_zizmor():
 
 def place(finding):
     location = finding["locations"][0]
-    row = location["concrete"]["location"]["start_point"]["row"] + 1
-    return f"{pathlib.Path(str(next(iter(location['symbolic']['key'].values()))['given_path'])).name}:{row}"
+    file = re.search(r"([\w-]+\.yml)", json.dumps(location["symbolic"]["key"]))
+    return f"{file.group(1) if file else finding['url']}:{location['concrete']['location']['start_point']['row'] + 1}"
 
 
 def check_rules():
