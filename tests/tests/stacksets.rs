@@ -26,7 +26,7 @@ fn checked_by(driver: &str, args: &[&str]) -> BTreeMap<String, (u64, Vec<String>
 #[test]
 fn templates_are_what_the_code_needs_and_linters_have_nothing_to_say() {
     let checks = check(&[]);
-    assert_eq!(checks.len(), 10, "{:?}", checks.keys());
+    assert_eq!(checks.len(), 12, "{:?}", checks.keys());
     let faults: Vec<&String> = checks.values().flat_map(|(_, faults)| faults).collect();
     assert!(faults.is_empty(), "{faults:#?}");
     for (name, (looked, _)) in &checks {
@@ -37,7 +37,7 @@ fn templates_are_what_the_code_needs_and_linters_have_nothing_to_say() {
 /// A check that finds nothing in wrong templates proves nothing.
 #[test]
 fn what_is_wrong_is_found() {
-    let wrong: [(&str, &str, &str, &str, &str); 10] = [
+    let wrong: [(&str, &str, &str, &str, &str); 13] = [
         ("hub.yaml", "Action: s3:PutObject", "Action: s3:GetObject", "rights", "report's role may not do `s3:PutObject`"),
         (
             "hub.yaml",
@@ -54,6 +54,9 @@ fn what_is_wrong_is_found() {
         ("hub.yaml", "TIDEGATE_BUCKET: ", "TIDEGATE_BUCKETS: ", "settings", "report is not told `TIDEGATE_BUCKET`"),
         ("hub.yaml", "VisibilityTimeout: 1800", "VisibilityTimeout: 900", "queues", "ec2patch-spokes.fifo"),
         ("hub.yaml", "EnableKeyRotation: true", "EnableKeyRotation: false", "guard", "keys_rotate"),
+        ("hub.yaml", "MetricName: SweepPartsLeft", "MetricName: SweepsFailed", "metrics", "nothing makes the metric Tidegate SweepsFailed"),
+        ("hub.yaml", "$.kind = \"quarantined\"", "$.kind = \"quarantine\"", "metrics", "notices of the kind `quarantine`"),
+        ("hub.yaml", "SubnetIds: !Split [\",\", !Ref VpcSubnetIds]", "SubnetIds: [!Ref VpcSubnetIds]", "network", "ec2patch-enqueue is in"),
     ];
     let stacksets = root().join("stacksets");
     for (file, from, to, name, fault) in wrong {
