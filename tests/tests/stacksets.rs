@@ -157,6 +157,14 @@ fn workflows_take_no_keys_and_run_no_input() {
     );
 }
 
+/// The page of costs has the counts, the templates' alarms and the prices of today.
+#[test]
+fn costs_are_those_of_the_counts() {
+    let said = checked_by("cost.py", &["--check"]);
+    let (looked, faults) = &said["tables"];
+    assert!(faults.is_empty() && *looked > 20, "{faults:?}");
+}
+
 /// Which sample is for which pattern, by its number: everything else must be left alone. Proactive evaluations (25) and other
 /// accounts' Security Hub findings (41, 42) are forwarded, since no pattern can tell them apart, and ignored by the engine.
 #[test]
