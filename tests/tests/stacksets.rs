@@ -92,14 +92,14 @@ fn holds_and_finds(driver: &str, folder: &str, option: &str, wrong: &[(&str, &st
         assert!(looked >= 3, "{name} looked at {looked} things");
     }
     let sources = root().join(folder);
-    for (file, from, to, name, fault) in wrong {
+    for &(file, from, to, name, fault) in wrong {
         let changed = tempfile::tempdir().unwrap();
         copy_folder(&sources, changed.path());
         let text = fs::read_to_string(sources.join(file)).unwrap();
         assert!(text.contains(from), "{file} has no `{from}`");
         fs::write(changed.path().join(file), text.replacen(from, to, 1)).unwrap();
-        let said = checked_by(driver, &[option, &changed.path().display().to_string(), name]);
-        let (_, faults) = &said[*name];
+        let checks = checked_by(driver, &[option, &changed.path().display().to_string(), name]);
+        let (_, faults) = &checks[name];
         assert!(faults.iter().any(|said| said.contains(fault)), "`{to}` in {file}: {faults:?}");
     }
 }
@@ -160,8 +160,8 @@ fn workflows_take_no_keys_and_run_no_input() {
 /// The page of costs has the counts, the templates' alarms and the prices of today.
 #[test]
 fn costs_are_those_of_the_counts() {
-    let said = checked_by("cost.py", &["--check"]);
-    let (looked, faults) = &said["tables"];
+    let checks = checked_by("cost.py", &["--check"]);
+    let (looked, faults) = &checks["tables"];
     assert!(faults.is_empty() && *looked > 20, "{faults:?}");
 }
 
