@@ -47,6 +47,15 @@ PARLIAMENT_IGNORED = {
     ("spoke", "ExecRole", "RESOURCE_MISMATCH", "ssm:SendCommand"),
 }
 
+# Numbers that dashboards and alarms are ready for, and that no function writes into its log yet.
+AWAITED = {
+    "instances_total": "notify, of a campaign that ended",
+    "instances_with_issues": "notify, of a campaign that ended",
+    "success_rate": "notify, of a campaign that ended",
+    "instances_unhealthy": "gate, of a wave whose health was asked",
+    "pending_approvals_minutes": "gate, at each tick",
+}
+
 
 def calls_in_sources():
     """Calls to the SDK by file, outside of tests: `.operation()`, as the SDK spells the operations of its services."""
@@ -296,6 +305,71 @@ def check_queues():
     return len(mappings) + 1, faults
 
 
+def check_metrics():
+    """Alarms and dashboards read metrics that something makes: the functions, a filter over their logs, or AWS."""
+    sources = "".join(path.read_text().split("#[cfg(test)]\nmod ")[0] for path in (ROOT / "handlers/lambda/src").rglob("*.rs"))
+    engine = "".join(path.read_text().split("#[cfg(test)]\nmod ")[0] for path in (ROOT / "handlers/engine/src").rglob("*.rs"))
+    emitted = set(re.findall(r'"([A-Z][A-Za-z]+)"', sources))
+    kinds = set(re.findall(r'=> "([a-z_]+)"', (ROOT / "events/src/action.rs").read_text()))
+    hub, faults, looked = Template("hub"), [], 0
+    # The log line's own fields: `name = value`, or a shorthand of the same.
+    fields = {field for field in re.findall(r"[%?]?\b([a-z_]+)(?= = |,|\))", "".join(re.findall(r"tracing::\w+!\(([^;]*?)\);", sources + engine, re.DOTALL)))}
+    made = set()
+    for logical, found in hub.of_type("AWS::Logs::MetricFilter").items():
+        looked += 1
+        pattern, (transformation,) = found["Properties"]["FilterPattern"], found["Properties"]["MetricTransformations"]
+        made.add((transformation["MetricNamespace"], transformation["MetricName"]))
+        if "Dimensions" in transformation:
+            faults.append(f"hub: {logical} multiplies what it costs by its dimensions")
+        kind, number = re.fullmatch(r'\{ \$\.kind = "([a-z_]+)" \}', pattern), re.fullmatch(r"\{ \$\.([a-z_]+) = \* \}", pattern)
+        if kind and kind.group(1) not in kinds:
+            faults.append(f"hub: {logical} looks for notices of the kind `{kind.group(1)}`, of which there are none")
+        if number and transformation["MetricValue"] != f"$.{number.group(1)}":
+            faults.append(f"hub: {logical} finds `{number.group(1)}` and takes {transformation['MetricValue']}")
+        if number and (number.group(1) in fields) == (number.group(1) in AWAITED):
+            faults.append(f"hub: {logical} reads `{number.group(1)}`, which " + ("is written now: it is awaited no more" if number.group(1) in fields else "nothing writes"))
+        if not kind and not number:
+            faults.append(f"hub: {logical} has a pattern of a form that is not known here: {pattern}")
+    alarms = [alarm["Properties"] for alarm in hub.of_type("AWS::CloudWatch::Alarm").values()]
+    read_by = [(metric["Namespace"], metric["MetricName"]) for alarm in alarms for metric in ([alarm] if "Namespace" in alarm else [part["MetricStat"]["Metric"] for part in alarm["Metrics"] if "MetricStat" in part])]
+    shown = []
+    for dashboard in hub.of_type("AWS::CloudWatch::Dashboard").values():
+        widgets = json.loads(dashboard["Properties"]["DashboardBody"])["widgets"]
+        shown += [(metric[0], metric[1]) for widget in widgets if widget["type"] == "metric" for metric in widget["properties"]["metrics"]]
+        places = [(widget["x"], widget["y"]) for widget in widgets]
+        if len(set(places)) != len(places) or any(widget["x"] + widget["width"] > 24 for widget in widgets):
+            faults.append(f"hub: widgets of {dashboard['Properties']['DashboardName']} lie on each other, or stick out")
+    for namespace, name in read_by + shown:
+        looked += 1
+        is_made = name in emitted if namespace == "Tidegate" else namespace.startswith("AWS/") or (namespace, name) in made
+        if not is_made:
+            faults.append(f"hub: nothing makes the metric {namespace} {name}")
+    faults += [f"hub: nobody looks at the metric {namespace} {name}" for namespace, name in sorted(made - set(read_by + shown))]
+    for alarm in alarms:
+        if alarm.get("TreatMissingData") not in ("breaching", "notBreaching") or not alarm.get("AlarmActions"):
+            faults.append(f"hub: {alarm['AlarmName']} tells nobody, or does not say what silence means")
+    return looked, faults
+
+
+def check_network():
+    """Where subnets are given, every function is in them, with a role that lets Lambda make its interfaces; nothing changes without."""
+    subnets, groups = "subnet-0a1b2c3d,subnet-4e5f6a7b", "sg-0a1b2c3d"
+    faults, looked = [], 0
+    for parameters in ({}, {"VpcSubnetIds": subnets, "VpcSecurityGroupIds": groups}):
+        hub = Template("hub", parameters)
+        roles = {hub.arn_of(logical): role["Properties"] for logical, role in hub.of_type("AWS::IAM::Role").items()}
+        wanted = {"SubnetIds": subnets.split(","), "SecurityGroupIds": groups.split(",")} if parameters else None
+        managed = ["arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess"] if parameters else None
+        for function in hub.of_type("AWS::Lambda::Function").values():
+            looked += 1
+            properties = function["Properties"]
+            if properties.get("VpcConfig") != wanted:
+                faults.append(f"hub: {properties['FunctionName']} is in {properties.get('VpcConfig')}, not in {wanted}")
+            if roles[properties["Role"]].get("ManagedPolicyArns") != managed:
+                faults.append(f"hub: the role of {properties['FunctionName']} has {roles[properties['Role']].get('ManagedPolicyArns')}, not {managed}")
+    return looked, faults
+
+
 def check_parameters():
     """Each environment's file has what the templates ask for, in words that they take; names agree between the templates."""
     faults, looked = [], 0
@@ -382,6 +456,8 @@ CHECKS = {
     "patterns": check_patterns,
     "settings": check_settings,
     "queues": check_queues,
+    "metrics": check_metrics,
+    "network": check_network,
     "parameters": check_parameters,
     "guard": check_guard,
     "lint": check_lint,

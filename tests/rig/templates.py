@@ -150,6 +150,8 @@ class Template:
                 return any(self.resolve(value))
             if name == "Fn::Join":
                 return value[0].join(self.resolve(value[1]))
+            if name == "Fn::Split":
+                return self.resolve(value[1]).split(value[0])
             if name == "Fn::Select":
                 return self.resolve(value[1])[int(value[0])]
             if name.startswith("Fn::"):

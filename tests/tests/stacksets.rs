@@ -5,14 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 use tidegate_tests::binary::root;
 use tidegate_tests::rig::{self, Ministack};
 
-/// The faults of each check, and how much it looked at.
+/// The faults of each check of the templates, and how much it looked at.
 fn check(args: &[&str]) -> BTreeMap<String, (u64, Vec<String>)> {
-    let said = rig::lint("check_templates.py", args).unwrap();
+    checked_by("check_templates.py", args)
+}
+
+fn checked_by(driver: &str, args: &[&str]) -> BTreeMap<String, (u64, Vec<String>)> {
+    let said = rig::lint(driver, args).unwrap();
     let read =
         |said: &Value| (said["looked"].as_u64().unwrap(), said["faults"].as_array().unwrap().iter().map(|fault| fault.as_str().unwrap().to_owned()).collect());
     said.as_object().unwrap().iter().map(|(name, said)| (name.clone(), read(said))).collect()
@@ -21,7 +26,7 @@ fn check(args: &[&str]) -> BTreeMap<String, (u64, Vec<String>)> {
 #[test]
 fn templates_are_what_the_code_needs_and_linters_have_nothing_to_say() {
     let checks = check(&[]);
-    assert_eq!(checks.len(), 10, "{:?}", checks.keys());
+    assert_eq!(checks.len(), 12, "{:?}", checks.keys());
     let faults: Vec<&String> = checks.values().flat_map(|(_, faults)| faults).collect();
     assert!(faults.is_empty(), "{faults:#?}");
     for (name, (looked, _)) in &checks {
@@ -32,7 +37,7 @@ fn templates_are_what_the_code_needs_and_linters_have_nothing_to_say() {
 /// A check that finds nothing in wrong templates proves nothing.
 #[test]
 fn what_is_wrong_is_found() {
-    let wrong: [(&str, &str, &str, &str, &str); 10] = [
+    let wrong: [(&str, &str, &str, &str, &str); 13] = [
         ("hub.yaml", "Action: s3:PutObject", "Action: s3:GetObject", "rights", "report's role may not do `s3:PutObject`"),
         (
             "hub.yaml",
@@ -49,6 +54,9 @@ fn what_is_wrong_is_found() {
         ("hub.yaml", "TIDEGATE_BUCKET: ", "TIDEGATE_BUCKETS: ", "settings", "report is not told `TIDEGATE_BUCKET`"),
         ("hub.yaml", "VisibilityTimeout: 1800", "VisibilityTimeout: 900", "queues", "ec2patch-spokes.fifo"),
         ("hub.yaml", "EnableKeyRotation: true", "EnableKeyRotation: false", "guard", "keys_rotate"),
+        ("hub.yaml", "MetricName: SweepPartsLeft", "MetricName: SweepsFailed", "metrics", "nothing makes the metric Tidegate SweepsFailed"),
+        ("hub.yaml", "$.kind = \"quarantined\"", "$.kind = \"quarantine\"", "metrics", "notices of the kind `quarantine`"),
+        ("hub.yaml", "SubnetIds: !Split [\",\", !Ref VpcSubnetIds]", "SubnetIds: [!Ref VpcSubnetIds]", "network", "ec2patch-enqueue is in"),
     ];
     let stacksets = root().join("stacksets");
     for (file, from, to, name, fault) in wrong {
@@ -63,6 +71,98 @@ fn what_is_wrong_is_found() {
         let (_, faults) = &checks[name];
         assert!(faults.iter().any(|said| said.contains(fault)), "`{to}` in {file}: {faults:?}");
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let place = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &place);
+        } else {
+            fs::copy(entry.path(), &place).unwrap();
+        }
+    }
+}
+
+/// `driver` has nothing to say of what is there, and finds each of these changes: file, what is replaced, by what, the check, the fault.
+fn holds_and_finds(driver: &str, folder: &str, option: &str, wrong: &[(&str, &str, &str, &str, &str)]) {
+    for (name, (looked, faults)) in checked_by(driver, &[]) {
+        assert!(faults.is_empty(), "{name}: {faults:#?}");
+        assert!(looked >= 3, "{name} looked at {looked} things");
+    }
+    let sources = root().join(folder);
+    for &(file, from, to, name, fault) in wrong {
+        let changed = tempfile::tempdir().unwrap();
+        copy_folder(&sources, changed.path());
+        let text = fs::read_to_string(sources.join(file)).unwrap();
+        assert!(text.contains(from), "{file} has no `{from}`");
+        fs::write(changed.path().join(file), text.replacen(from, to, 1)).unwrap();
+        let checks = checked_by(driver, &[option, &changed.path().display().to_string(), name]);
+        let (_, faults) = &checks[name];
+        assert!(faults.iter().any(|said| said.contains(fault)), "`{to}` in {file}: {faults:?}");
+    }
+}
+
+/// Terraform's configuration passes what the templates take, and has the original documents' variables.
+#[test]
+fn terraform_deploys_the_same_templates() {
+    holds_and_finds(
+        "check_terraform.py",
+        "stacksets",
+        "--templates",
+        &[
+            ("terraform/hub/main.tf", "    OrganizationId         = var.organization_id\n", "", "parameters", "`OrganizationId` of hub.yaml is not passed"),
+            ("terraform/spoke/main.tf", "RoleName       = ", "RoleNames      = ", "parameters", "spoke.yaml takes no `RoleNames`"),
+            (
+                "terraform/hub/variables.tf",
+                "variable \"wave_pause_seconds\"",
+                "variable \"wave_pause\"",
+                "variables",
+                "`wave_pause_seconds` of the original documents is `missing`",
+            ),
+            ("terraform/hub/outputs.tf", "outputs[\"ApiUrl\"]", "outputs[\"ApiURL\"]", "outputs", "hub.yaml has no output `ApiURL`"),
+            ("terraform/hub/main.tf", "accountWaves     =", "accountWave      =", "runs", "`accountWave` is no word of a run input"),
+            ("terraform/hub/main.tf", "-work\"", "-works\"", "runs", "hub.yaml makes no queue `works`"),
+            ("terraform/hub/main.tf", "    NamePrefix             =", "    NamePrefix =", "format", "hub/main.tf"),
+            ("terraform/organization/main.tf", "    HubRegion  ", "   HubRegion   ", "format", "is not indented by 4"),
+        ],
+    );
+}
+
+/// Workflows fit GitHub's schema, give jobs no more than they need, and start runs from files of any name.
+#[test]
+fn workflows_take_no_keys_and_run_no_input() {
+    holds_and_finds(
+        "check_workflows.py",
+        ".github",
+        "--github",
+        &[
+            ("workflows/ci.yml", "runs-on:", "run-on:", "schema", "ci.yml"),
+            ("workflows/patch-canary.yml", "start_run.py start", "start_run.py start ${{ inputs.scenario }}", "zizmor", "template-injection"),
+            ("workflows/patch-canary.yml", "start_run.py start", "start_run.py start ${{ inputs.scenario }}", "rules", "an expression in the command"),
+            ("workflows/deploy.yml", "@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7", "rules", "`actions/checkout@v7` is no action by its commit"),
+            ("workflows/ci.yml", "contents: read #", "contents: write #", "rules", "ci may"),
+            (
+                "actions/deploy/action.yml",
+                "role-to-assume: ${{ inputs.role }}",
+                "aws-access-key-id: ${{ inputs.role }}",
+                "rules",
+                "a key that outlives its job",
+            ),
+            ("workflows/patch-matrix.yml", "inputs_prefix:", "prefix:", "inputs", "the input `inputs_prefix`"),
+            ("start_run.py", "r\"[A-Za-z0-9][A-Za-z0-9._-]*\"", "r\".*\"", "starts", "../custom-inputs/wave-main-multi"),
+            ("actions/deploy/parameters.py", "if left:", "if False:", "parameters", "examples are deployed"),
+        ],
+    );
+}
+
+/// The page of costs has the counts, the templates' alarms and the prices of today.
+#[test]
+fn costs_are_those_of_the_counts() {
+    let checks = checked_by("cost.py", &["--check"]);
+    let (looked, faults) = &checks["tables"];
+    assert!(faults.is_empty() && *looked > 20, "{faults:?}");
 }
 
 /// Which sample is for which pattern, by its number: everything else must be left alone. Proactive evaluations (25) and other
