@@ -49,11 +49,7 @@ PARLIAMENT_IGNORED = {
 
 # Numbers that dashboards and alarms are ready for, and that no function writes into its log yet.
 AWAITED = {
-    "instances_total": "notify, of a campaign that ended",
-    "instances_with_issues": "notify, of a campaign that ended",
-    "success_rate": "notify, of a campaign that ended",
     "instances_unhealthy": "gate, of a wave whose health was asked",
-    "pending_approvals_minutes": "gate, at each tick",
 }
 
 

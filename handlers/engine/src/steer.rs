@@ -5,6 +5,7 @@ use tidegate_events::Action;
 use tidegate_events::action::Nudge;
 use tidegate_events::control::{Retried, Retry};
 use tidegate_events::event::Event;
+use tidegate_events::hold::Hold;
 use tidegate_events::id::{CampaignId, TargetKey};
 use tidegate_rules::state::{CampaignPhase, SeatAt};
 use tidegate_rules::{Key, State};
@@ -47,6 +48,30 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             next.push(Action::Nudge(Nudge::Campaign(id)));
         }
         Ok(next)
+    }
+
+    /// When the oldest question was asked that holds the running campaign of a lane; `None` where nobody's word is waited for.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds what can't be read.
+    pub async fn oldest_question(&self) -> Result<Option<Timestamp>, EngineError> {
+        let mut running: Vec<CampaignId> = Vec::new();
+        self.list_all(Key::LANES, |state| {
+            if let State::Lane(lane) = state {
+                running.extend(lane.running);
+            }
+        })
+        .await?;
+        let mut oldest: Option<Timestamp> = None;
+        for id in running {
+            let Some(State::Campaign(campaign)) = self.state(&Key::campaign(&id)).await? else { continue };
+            if campaign.holds.iter().any(|hold| matches!(hold, Hold::AwaitingApproval { .. }))
+                && let Some(asked) = campaign.asked.last()
+            {
+                oldest = Some(oldest.map_or(asked.at, |at| at.min(asked.at)));
+            }
+        }
+        Ok(oldest)
     }
 
     /// Everybody who failed in a campaign, and stands where another attempt can be given, gets one. Done again after a crash it

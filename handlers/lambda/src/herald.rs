@@ -10,7 +10,8 @@ use tidegate_engine::{Engine, EngineError};
 use tidegate_events::action::{Notice, NoticeKind};
 use tidegate_events::event::Subject;
 use tidegate_events::host::SpokeFault;
-use tidegate_events::id::{Digest, PersonId};
+use tidegate_events::id::{CampaignId, Digest, PersonId};
+use tidegate_rules::bake;
 
 use crate::shell::Herald;
 
@@ -35,6 +36,27 @@ impl<'a> SnsHerald<'a> {
         Self { engine, console }
     }
 
+    /// What a campaign that ended leaves: filters make the metrics InstancesTotal, InstancesWithIssues and SuccessRate of this line.
+    async fn count(&self, id: &CampaignId, now: Timestamp) -> Result<(), EngineError> {
+        let (kept, bad) = self
+            .engine
+            .look(now, |desk| {
+                let Some(campaign) = desk.campaign(id)?.cloned() else { return Ok((0, 0)) };
+                let (mut kept, mut bad) = (0u64, 0u64);
+                for (index, _) in (0u16..).zip(&campaign.waves) {
+                    let tallied = bake::tallied(desk, &campaign.wave_id(index))?;
+                    kept = kept.saturating_add(tallied.kept);
+                    bad = bad.saturating_add(tallied.bad);
+                }
+                Ok((kept, bad))
+            })
+            .await?;
+        if let Some(success_rate) = (kept.saturating_sub(bad) * 100).checked_div(kept) {
+            tracing::info!(campaign = %id, instances_total = kept, instances_with_issues = bad, success_rate = success_rate, "campaign ended");
+        }
+        Ok(())
+    }
+
     async fn question(&self, subject: Subject, now: Timestamp) -> Result<Option<Question>, EngineError> {
         self.engine
             .look(now, |desk| {
@@ -57,6 +79,9 @@ impl<'a> SnsHerald<'a> {
 impl Herald for SnsHerald<'_> {
     async fn announce(&self, notice: &Notice, now: Timestamp) -> Result<(), EngineError> {
         tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
+        if let (NoticeKind::CampaignEnded, Ok(Subject::Campaign(id))) = (notice.kind, Subject::parse(&notice.subject)) {
+            self.count(&id, now).await?;
+        }
         let question = match (notice.kind, self.console, Subject::parse(&notice.subject)) {
             (NoticeKind::ApprovalAsked, Some(console), Ok(subject)) => self.question(subject, now).await?.map(|question| (console, question)),
             _ => None,
