@@ -152,6 +152,8 @@ pub enum NoticeKind {
     DeadlineBreach,
     /// The stop cord was pulled.
     CordPulled,
+    /// An exemption ends within a week.
+    ExemptionEnding,
 }
 
 impl NoticeKind {
@@ -167,6 +169,7 @@ impl NoticeKind {
             Self::ScheduleMissed => "schedule_missed",
             Self::DeadlineBreach => "deadline_breach",
             Self::CordPulled => "cord_pulled",
+            Self::ExemptionEnding => "exemption_ending",
         }
     }
 }

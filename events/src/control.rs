@@ -3,10 +3,11 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BatchId, CampaignId, CommandId, IdError, InstanceId, LaneId, PersonId, TargetKey};
+use crate::id::{BatchId, CampaignId, CommandId, Digest, IdError, InstanceId, LaneId, PersonId, TargetKey};
 
 /// What can be paused.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +89,22 @@ pub struct Retry {
     pub by: PersonId,
     /// Why.
     pub comment: String,
+}
+
+/// An exemption ends soon: whoever answers for it is told once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExemptionEnding {
+    /// Names the exemption: the digest of all that it says.
+    pub exemption: Digest,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why it is there.
+    pub reason: String,
+    /// Where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// The first instant after it.
+    pub until: Timestamp,
 }
 
 /// The stop cord cancels invocations of a command.

@@ -14,7 +14,7 @@ mod parts;
 pub use crate::standing::{Lag, Standing};
 pub use parts::{CellMember, ClearanceRecord, Count, Grant, Limit, Outcome, PinStrength, RunStep, WaveCut};
 
-use crate::control::{Cancelling, Retry, Steer};
+use crate::control::{Cancelling, ExemptionEnding, Retry, Steer};
 use crate::event::{Approval, Subject};
 use crate::fact::{Fact, Invocation, Verdict};
 use crate::hold::Hold;
@@ -448,8 +448,11 @@ pub enum Entry {
         calendar: String,
         /// Whether changes are allowed.
         open: bool,
-        /// When that happened.
+        /// When that happened, or was heard.
         at: Timestamp,
+        /// When that changes next, where AWS says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turns_at: Option<Timestamp>,
     },
     /// Something became of a target's deadline.
     Deadline {
@@ -472,6 +475,8 @@ pub enum Entry {
     },
     /// What only bulk runs have.
     Bulk(crate::bulk::BulkEntry),
+    /// An exemption ends soon.
+    ExemptionEnding(ExemptionEnding),
     /// What the organization holds was counted.
     InventoryPinned {
         /// The campaign it is pinned for.

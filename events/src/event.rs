@@ -79,6 +79,9 @@ pub enum Event {
         open: bool,
         /// When.
         at: Timestamp,
+        /// When that changes next, where AWS says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turns_at: Option<Timestamp>,
     },
     /// A person decided about a campaign or a wave.
     Approval(Approval),

@@ -20,6 +20,15 @@ pub enum Scope {
     Region(crate::id::Region),
     /// All targets with one value of the policy's scope tag, written `key=value`.
     Tag(String),
+    /// A group of targets that serve together, in one account and Region.
+    Group {
+        /// The account.
+        account: crate::id::AccountId,
+        /// The Region.
+        region: crate::id::Region,
+        /// The tag that its members share, written `key=value`.
+        tag: String,
+    },
     /// Everything.
     Organization,
 }
@@ -31,6 +40,7 @@ impl fmt::Display for Scope {
             Self::Account(account) => write!(f, "account {account}"),
             Self::Region(region) => write!(f, "Region {region}"),
             Self::Tag(tag) => write!(f, "tag {tag}"),
+            Self::Group { account, region, tag } => write!(f, "group {tag} in {account}/{region}"),
             Self::Organization => f.write_str("the organization"),
         }
     }

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use tidegate_events::Entry;
 use tidegate_events::deadline::DeadlineStep;
-use tidegate_events::entry::{ConfirmStep, Count, Outcome, RunStep, Standing};
+use tidegate_events::entry::{CellMember, ConfirmStep, Count, Outcome, RunStep, Standing};
 use tidegate_events::event::Word;
 use tidegate_events::host::Host;
 use tidegate_events::id::{BatchId, Digest, InstanceId, TargetKey, WaveId};
@@ -23,7 +23,7 @@ use crate::state::{
     Asked, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, PAST_KEPT, Pin, RosterEntry, Seat, SeatAt, State,
     Target, Wave, WaveStage,
 };
-use crate::{bucket, control, open};
+use crate::{blast_radius, bucket, control, open};
 
 /// How long SSM's index may lag before a search proves anything, in seconds (design: dispatch).
 pub const SEARCH_AFTER_SECS: i64 = 15 * 60;
@@ -434,9 +434,8 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         }
         Entry::BreachesTold { count } => organization_mut(book)?.breaches = Some((*count, at)),
         Entry::Scheduled { schedule, step } => crate::schedule::apply(organization_mut(book)?, at, schedule, step),
-        Entry::CalendarMoved { calendar, open, at } => {
-            organization_mut(book)?.calendars.insert(calendar.clone(), (*open, *at));
-        }
+        Entry::ExemptionEnding(ending) => crate::exemption::announced(book, at, ending)?,
+        Entry::CalendarMoved { calendar, open, at, turns_at } => organization_mut(book)?.hear_calendar(calendar, *open, *at, *turns_at),
     }
     Ok(())
 }
@@ -469,11 +468,11 @@ fn release(book: &mut impl Book, id: &BatchId, outcomes: &[Outcome]) -> Result<(
         move_target(target, &outcome.to, outcome.verdict);
     }
     let batch = batch_mut(book, id)?;
-    let mut freed: Vec<(InstanceId, Option<String>)> = Vec::new();
+    let mut freed: Vec<CellMember> = Vec::new();
     for member in &mut batch.members {
-        if let Some(outcome) = outcomes.iter().find(|outcome| outcome.instance == member.member.instance) {
+        if outcomes.iter().any(|outcome| outcome.instance == member.member.instance) {
             if !member.stranded {
-                freed.push((outcome.instance.clone(), member.member.tag.clone()));
+                freed.push(member.member.clone());
             }
             member.released = true;
             member.stranded = false;
@@ -505,11 +504,11 @@ fn release(book: &mut impl Book, id: &BatchId, outcomes: &[Outcome]) -> Result<(
 
 fn strand(book: &mut impl Book, id: &BatchId, members: &[InstanceId], again_at: Timestamp, tries: u32) -> Result<(), Missing> {
     let batch = batch_mut(book, id)?;
-    let mut newly: Vec<(InstanceId, Option<String>)> = Vec::new();
+    let mut newly: Vec<CellMember> = Vec::new();
     for member in &mut batch.members {
         if members.contains(&member.member.instance) && !member.stranded {
             member.stranded = true;
-            newly.push((member.member.instance.clone(), member.member.tag.clone()));
+            newly.push(member.member.clone());
         }
     }
     batch.scan_tries = tries;
@@ -522,19 +521,15 @@ fn strand(book: &mut impl Book, id: &BatchId, members: &[InstanceId], again_at: 
         target.standing = Standing::Unreachable { why: "it waits for a scan: nobody knows what the last command left".into(), look_at: again_at, looks: tries };
     }
     let cell = cell_mut(book, &id.cell)?;
-    seat_all(cell, newly.iter().map(|(instance, _)| instance), SeatAt::Bad);
+    seat_all(cell, newly.iter().map(|member| &member.instance), SeatAt::Bad);
     tally(book, &id.cell.wave, Tally::Bad, count(newly.len()));
     Ok(())
 }
 
 /// Gives back what these members held of each limit.
-fn return_grants(book: &mut impl Book, grants: &[tidegate_events::entry::Grant], freed: &[(InstanceId, Option<String>)]) {
-    use tidegate_events::hold::Scope;
+fn return_grants(book: &mut impl Book, grants: &[tidegate_events::entry::Grant], freed: &[CellMember]) {
     for grant in grants {
-        let back = match &grant.scope {
-            Scope::Tag(value) => freed.iter().filter(|(_, tag)| tag.as_ref() == Some(value)).count(),
-            _ => freed.len(),
-        };
+        let back = freed.iter().filter(|member| blast_radius::binds(&grant.scope, member)).count();
         if back > 0 {
             book.add(Key::grant(&grant.scope), -count(back), None);
         }

@@ -22,11 +22,12 @@ pub type Drawn = (Vec<CellMember>, Vec<Grant>);
 /// # Errors
 /// When a counter is not loaded.
 pub fn draw(desk: &Desk<'_>, policy: &Policy, wave: &str, limits: &[Limit], waiting: &[&CellMember], at_most: usize) -> Result<Result<Drawn, Hold>, Missing> {
+    let limits: Vec<&Limit> = limits.iter().filter(|limit| waiting.iter().any(|member| binds(&limit.scope, member))).collect();
     let keys: Vec<Key> = limits.iter().map(|limit| Key::grant(&limit.scope)).collect();
     desk.need(&keys)?;
     // The stricter of what was approved and what the policy says today.
     let limits: Vec<Limit> = limits
-        .iter()
+        .into_iter()
         .map(|limit| Limit { limit: limit_of(policy, wave, &limit.scope, limit.base).map_or(limit.limit, |today| today.min(limit.limit)), ..limit.clone() })
         .collect();
     let mut room: Vec<(&Limit, u64)> = Vec::with_capacity(limits.len());
@@ -41,19 +42,16 @@ pub fn draw(desk: &Desk<'_>, policy: &Policy, wave: &str, limits: &[Limit], wait
         if chosen.len() >= at_most {
             break;
         }
-        if let Some(tag) = &member.tag
-            && !tags.contains(&tag.as_str())
-        {
-            if tags.len() >= TAG_VALUES_MAX {
-                continue;
-            }
-            tags.push(tag);
+        let new: Vec<&str> = member.tag.iter().chain(&member.groups).map(String::as_str).filter(|tag| !tags.contains(tag)).collect();
+        if !new.is_empty() && tags.len() + new.len() > TAG_VALUES_MAX {
+            continue;
         }
         let full = room.iter().zip(&used).find(|((limit, room), used)| binds(&limit.scope, member) && **used >= *room);
         if let Some(((limit, _), _)) = full {
-            blocked.get_or_insert(Hold::BlastRadius { scope: limit.scope.clone(), limit: limit.limit });
+            blocked.get_or_insert(held_by(limit));
             continue;
         }
+        tags.extend(new);
         for ((limit, _), used) in room.iter().zip(&mut used) {
             *used += u64::from(binds(&limit.scope, member));
         }
@@ -71,9 +69,45 @@ pub fn draw(desk: &Desk<'_>, policy: &Policy, wave: &str, limits: &[Limit], wait
     Ok(Ok((chosen, grants)))
 }
 
-fn binds(scope: &Scope, member: &CellMember) -> bool {
+fn held_by(limit: &Limit) -> Hold {
+    if limit.limit > 0 {
+        return Hold::BlastRadius { scope: limit.scope.clone(), limit: limit.limit };
+    }
+    let what = format!(
+        "{} has {} known members, and the policy's `available_min` lets none of them be touched: lower it, then reject this campaign, so that they join the next",
+        limit.scope, limit.base
+    );
+    Hold::NeedsPerson { what }
+}
+
+/// Whether a limit concerns a member.
+pub(crate) fn binds(scope: &Scope, member: &CellMember) -> bool {
     match scope {
-        Scope::Tag(value) => member.tag.as_ref() == Some(value),
+        Scope::Tag(value) => member.tag.as_ref() == Some(value) || member.groups.contains(value),
+        // Whoever is in the cell is in its account and Region.
+        Scope::Group { tag, .. } => member.groups.contains(tag),
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_binds_the_members_of_its_group_alone() {
+        let member = CellMember {
+            instance: "i-0123456789abcdef0".parse().unwrap(),
+            platform: tidegate_events::host::Platform::Linux,
+            tag: Some("PatchGroup=a".into()),
+            groups: vec!["asg=web".into()],
+        };
+        let group = |tag: &str| Scope::Group { account: "111122223333".parse().unwrap(), region: "eu-west-1".parse().unwrap(), tag: tag.into() };
+        for scope in [Scope::Organization, Scope::Tag("asg=web".into()), Scope::Tag("PatchGroup=a".into()), group("asg=web")] {
+            assert!(binds(&scope, &member), "{scope}");
+        }
+        for scope in [Scope::Tag("asg=db".into()), group("asg=db"), group("PatchGroup=a")] {
+            assert!(!binds(&scope, &member), "{scope}");
+        }
     }
 }

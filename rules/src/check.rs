@@ -288,10 +288,7 @@ impl Checker {
         let Some(batch) = self.batch(id).cloned() else { return self.violate(9, &format!("batch {id} is not known")) };
         let members: Vec<_> = batch.members.iter().filter(|member| freed.contains(&member.member.instance)).collect();
         for grant in &batch.grants {
-            let back = match &grant.scope {
-                Scope::Tag(value) => members.iter().filter(|member| member.member.tag.as_ref() == Some(value)).count(),
-                _ => members.len(),
-            };
+            let back = members.iter().filter(|member| crate::blast_radius::binds(&grant.scope, &member.member)).count();
             let granted = self.grants.entry(grant.scope.clone()).or_default();
             let enough = *granted >= back as u64;
             *granted = granted.saturating_sub(back as u64);

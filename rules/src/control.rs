@@ -154,6 +154,3 @@ pub(crate) fn apply_retry(book: &mut impl Book, retry: &Retry) -> Result<(), Mis
         Retried::Campaign(id) => campaign_mut(book, id).map(|_| ()),
     }
 }
-
-#[cfg(test)]
-mod tests;

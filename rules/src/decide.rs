@@ -6,7 +6,7 @@ use tidegate_events::fact::InvocationStatus;
 
 use crate::catalog::PATCH_COMPLIANCE;
 use crate::desk::{Desk, Missing};
-use crate::{approval, batch, bulk, campaign, cell, control, deadline, lane, schedule, target, verdicts};
+use crate::{approval, batch, bulk, campaign, cell, control, deadline, exemption, lane, schedule, target, verdicts};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
             Some(id) => batch::on_status(desk, &id, &execution.as_command(), status.as_invocation()),
             None => Ok(Outcome::ignored("an automation execution that Tidegate did not start")),
         },
-        Event::CalendarChanged { calendar, open, at } => lane::on_calendar(desk, calendar, *open, *at),
+        Event::CalendarChanged { calendar, open, at, turns_at } => lane::on_calendar(desk, calendar, *open, *at, *turns_at),
         Event::Cord { pulled, kill, by, comment } => lane::on_cord(desk, *pulled, *kill, by, comment),
         Event::Steer(steer) => control::steer(desk, steer),
         Event::Retry(retry) => control::retry(desk, retry),
@@ -100,6 +100,7 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
         Event::Tick { .. } => {
             schedule::on_tick(desk)?;
             deadline::tell(desk)?;
+            exemption::announce(desk)?;
             Ok(Outcome::Accepted)
         }
         Event::Nudge(nudge) => nudged(desk, nudge),

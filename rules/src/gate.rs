@@ -147,11 +147,11 @@ fn frozen(look: &Look<'_>) -> Answer {
     }
     for calendar in &look.policy.calendars {
         match look.organization.calendars.get(calendar) {
-            Some((true, _)) => {}
-            Some((false, _)) => return Answer::Hold(Hold::CalendarClosed { calendar: calendar.clone() }),
+            Some((true, _)) if !look.organization.is_over(calendar, look.now) => {}
+            Some(_) => return Answer::Hold(Hold::CalendarClosed { calendar: calendar.clone() }),
             None => {
                 return Answer::Hold(Hold::NeedsPerson {
-                    what: format!("the state of change calendar `{calendar}` is not known: no event about it came in yet"),
+                    what: format!("the state of change calendar `{calendar}` is not known: no event about it came in, and it could not be asked"),
                 });
             }
         }

@@ -20,6 +20,10 @@ impl Key {
     pub fn organization() -> Self {
         Self("org".into())
     }
+    /// What was done about exemptions.
+    pub fn exemptions() -> Self {
+        Self("exemptions".into())
+    }
     /// A lane.
     pub fn lane(id: &LaneId) -> Self {
         Self(format!("lane/{id}"))
@@ -91,6 +95,7 @@ impl Key {
             Scope::Account(account) => format!("grant/account/{account}"),
             Scope::Region(region) => format!("grant/region/{region}"),
             Scope::Tag(tag) => format!("grant/tag/{tag}"),
+            Scope::Group { account, region, tag } => format!("grant/group/{account}/{region}/{tag}"),
             Scope::Organization => "grant/organization".into(),
         })
     }

@@ -7,7 +7,7 @@ use tidegate_events::{Action, Entry};
 
 use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
-use crate::state::Lane;
+use crate::state::{Lane, Organization};
 use crate::{bake, control};
 
 /// Halts a lane: the next campaign must not install what this one failed with.
@@ -82,20 +82,37 @@ pub fn on_cord(desk: &mut Desk<'_>, pulled: bool, kill: bool, by: &PersonId, com
     Ok(Outcome::Accepted)
 }
 
-/// A change calendar opened or closed.
+impl Organization {
+    /// Whether what is known of a calendar has ended since, and nobody has told what came of it.
+    pub fn is_over(&self, calendar: &str, now: Timestamp) -> bool {
+        self.calendar_turns.get(calendar).is_some_and(|turns_at| now >= *turns_at)
+    }
+
+    pub(crate) fn hear_calendar(&mut self, calendar: &str, open: bool, at: Timestamp, turns_at: Option<Timestamp>) {
+        self.calendars.insert(calendar.to_owned(), (open, at));
+        match turns_at {
+            Some(turns_at) => self.calendar_turns.insert(calendar.to_owned(), turns_at),
+            None => self.calendar_turns.remove(calendar),
+        };
+    }
+}
+
+/// A change calendar opened or closed, and when that changes next. Told by an event, and by whoever asks every minute: what says
+/// nothing new is not written down.
 ///
 /// # Errors
 /// When something is not loaded.
-pub fn on_calendar(desk: &mut Desk<'_>, calendar: &str, open: bool, at: Timestamp) -> Result<Outcome, Missing> {
-    match desk.organization()?.calendars.get(calendar) {
-        Some((known, since)) if *since == at && *known == open => return Ok(Outcome::Duplicate),
+pub fn on_calendar(desk: &mut Desk<'_>, calendar: &str, open: bool, at: Timestamp, turns_at: Option<Timestamp>) -> Result<Outcome, Missing> {
+    let organization = desk.organization()?;
+    match organization.calendars.get(calendar) {
+        Some((known, since)) if *since <= at && *known == open && organization.calendar_turns.get(calendar) == turns_at.as_ref() => return Ok(Outcome::Duplicate),
         Some((_, since)) if *since >= at => return Ok(Outcome::Stale { why: format!("the calendar's state at {since} is known") }),
         _ => {}
     }
     if !desk.policy().calendars.iter().any(|known| known == calendar) {
         return Ok(Outcome::ignored(format!("calendar `{calendar}` is not in the policy")));
     }
-    desk.record(Entry::CalendarMoved { calendar: calendar.to_owned(), open, at })?;
+    desk.record(Entry::CalendarMoved { calendar: calendar.to_owned(), open, at, turns_at })?;
     nudge_lane(desk)?;
     Ok(Outcome::Accepted)
 }

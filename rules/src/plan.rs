@@ -9,6 +9,7 @@ use tidegate_events::id::{AccountId, CampaignId, CellId, Digest, Region, Snapsho
 use tidegate_events::{Entry, Hold};
 
 use crate::desk::{Desk, Missing};
+use crate::group;
 use crate::key::Key;
 use crate::pin;
 use crate::policy::{Amount, Policy};
@@ -32,8 +33,20 @@ pub struct Counts {
     pub by_region: BTreeMap<Region, u64>,
     /// By value of the policy's scope tag.
     pub by_tag: BTreeMap<String, u64>,
+    /// Members of each group, by the scope of its limit.
+    pub by_group: BTreeMap<Scope, u64>,
     /// Organizational units above each account.
     pub ous: BTreeMap<AccountId, Vec<String>>,
+}
+
+impl Counts {
+    /// How large each group is, of which so many are here: members that are not known are no reason to touch more of it at once.
+    pub fn groups(&self, here: BTreeMap<Scope, u64>) -> impl Iterator<Item = (Scope, u64)> {
+        here.into_iter().map(|(scope, here)| {
+            let known = self.by_group.get(&scope).copied().unwrap_or(0);
+            (scope, known.max(here))
+        })
+    }
 }
 
 /// A cell that is to be cut.
@@ -139,7 +152,7 @@ impl Frame<'_> {
 
     fn member(&self, member: &Member) -> CellMember {
         let tag = self.policy.blast_radius.tag.as_ref().and_then(|tag| member.host.tags.get(&tag.key).map(|value| format!("{}={value}", tag.key)));
-        CellMember { instance: member.host.instance.clone(), platform: member.host.platform, tag }
+        CellMember { instance: member.host.instance.clone(), platform: member.host.platform, tag, groups: group::of(&self.policy.groups, &member.host.tags) }
     }
 
     /// Percentages are of the inventory; where that is older than the campaign, of the campaign's members at least.
@@ -157,6 +170,9 @@ impl Frame<'_> {
             let known = value.split_once('=').and_then(|(_, value)| self.counts.by_tag.get(value)).copied().unwrap_or(0);
             (Scope::Tag(value.clone()), known.max(1))
         }));
+        let groups = group::scopes(&self.policy.groups, cell.account, &cell.region, members.iter().map(|member| member.groups.as_slice()));
+        let groups: Vec<(Scope, u64)> = self.counts.groups(groups).filter(|(scope, _)| bases.iter().all(|(known, _)| known != scope)).collect();
+        bases.extend(groups);
         bases.into_iter().filter_map(|(scope, base)| limit_of(self.policy, name, &scope, base).map(|limit| Limit { scope, limit, base })).collect()
     }
 
@@ -193,7 +209,12 @@ pub fn limit_of(policy: &Policy, wave: &str, scope: &Scope, base: u64) -> Option
         Scope::Account(_) => blast.account.of(base),
         Scope::Region(_) => blast.region.of(base),
         Scope::Organization => blast.organization.of(base),
-        Scope::Tag(_) => blast.tag.as_ref()?.limit.of(base),
+        Scope::Tag(value) => {
+            let is_of = |key: &str| value.strip_prefix(key).is_some_and(|rest| rest.starts_with('='));
+            let tag = blast.tag.as_ref().filter(|tag| is_of(&tag.key)).map(|tag| tag.limit.of(base));
+            tag.into_iter().chain(group::limit(&policy.groups, scope, base)).min()?
+        }
+        Scope::Group { .. } => group::limit(&policy.groups, scope, base)?,
     })
 }
 

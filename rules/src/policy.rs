@@ -23,6 +23,8 @@ use tidegate_events::id::{AccountId, Digest, InstanceId, LaneId, PersonId, Regio
 
 use crate::catalog::{self, CatalogEntry, Hooks, Wish};
 use crate::deadline::Sla;
+pub use crate::exemption::ExemptionTerms;
+pub use crate::group::{Group, Span};
 use crate::schedule::Schedule;
 use crate::window::{self, Opening, WindowError};
 
@@ -166,6 +168,9 @@ pub struct Policy {
     pub approval: ApprovalRule,
     /// At most so many targets at once.
     pub blast_radius: BlastRadius,
+    /// Targets that serve together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// Failures (unknown included) that a wave survives; one more halts the lane.
     pub failure_budget: Amount,
     /// When targets may be touched; none means always.
@@ -184,6 +189,9 @@ pub struct Policy {
     pub reboot: RebootMode,
     /// Targets that are left alone.
     pub exemptions: Vec<Exemption>,
+    /// What is done about exemptions besides.
+    #[serde(default, skip_serializing_if = "ExemptionTerms::is_default")]
+    pub exemption_terms: ExemptionTerms,
     /// What a bulk run may not exceed.
     pub belts: Belts,
     /// Bulk runs that begin by the calendar.
@@ -440,6 +448,9 @@ pub struct Exemption {
     pub owner: String,
     /// Why.
     pub reason: String,
+    /// Where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     /// First instant after it.
     pub until: Timestamp,
 }

@@ -1,5 +1,6 @@
 //! The aggregates as they are stored. Each is the fold of its entries; nothing else may change one.
 
+mod scheduled;
 mod target;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use tidegate_events::id::{BatchId, CampaignId, CellId, CommandId, Digest, Instan
 
 pub use crate::control::Pause;
 pub use crate::open::{Open, Pull};
+pub use scheduled::Scheduled;
 pub use target::Target;
 
 /// Facts kept per target: enough to tell a redelivery from something old.
@@ -28,6 +30,8 @@ pub const PAST_KEPT: usize = 8;
 pub enum State {
     /// The organization.
     Organization(Organization),
+    /// What was done about exemptions.
+    Exemptions(crate::exemption::Told),
     /// A lane.
     Lane(Lane),
     /// A pinned policy, as its canonical JSON.
@@ -85,6 +89,9 @@ pub struct Organization {
     pub cord_epoch: u64,
     /// Calendars that were heard of: whether open, and since when.
     pub calendars: BTreeMap<String, (bool, Timestamp)>,
+    /// When those change next, where AWS said so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calendar_turns: BTreeMap<String, Timestamp>,
     /// The latest pull of the cord, while it is pulled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<Pull>,
@@ -94,19 +101,6 @@ pub struct Organization {
     /// Broken deadlines that operators were told of, and when they were last told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaches: Option<(u64, Timestamp)>,
-}
-
-/// How far the occurrences of a schedule are settled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scheduled {
-    /// Digest of its timing.
-    pub timing: Digest,
-    /// Every occurrence up to here has fired, was missed, or is none of its own.
-    pub settled: Timestamp,
-    /// The next occurrence.
-    pub next: Option<Timestamp>,
-    /// The newest occurrence that fired.
-    pub fired: Option<Timestamp>,
 }
 
 /// A lane.

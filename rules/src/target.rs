@@ -19,8 +19,10 @@ use crate::{campaign, deadline, exemption, retry};
 
 /// How long after a fruitless look an unreachable target is looked at again, in seconds; doubles up to a day.
 const LOOK_AGAIN_SECS: i64 = 3600;
-/// After so many fruitless looks a target is left to events and to people.
+/// After so many fruitless looks a target is looked at once a week: an agent may come back without an event, and nobody is forgotten.
 pub const LOOKS_MAX: u32 = 8;
+/// How long that is, in seconds.
+const WEEK_SECS: i64 = 7 * 86_400;
 
 /// A Config rule, or another source, said something about a resource of this type: taken where the policy's catalog entry answers
 /// it. What another entry answers is another lane's, and must not change what this one knows of the target.
@@ -264,10 +266,10 @@ fn again(desk: &mut Desk<'_>, key: &TargetKey, why: &str, looks: u32) -> Result<
     moved(desk, key, to, None, "it was looked at again in vain")
 }
 
-/// Unreachable, with the time of the next look: an hour, doubling up to a day, and after the last one only events and
-/// people bring it back.
+/// Unreachable, with the time of the next look: an hour, doubling up to a day, and then once a week, if no event or person asks
+/// before.
 pub fn unreachable(desk: &Desk<'_>, why: &str, looks: u32) -> Standing {
-    let look_at = if looks >= LOOKS_MAX { jiff::Timestamp::MAX } else { desk.after((LOOK_AGAIN_SECS << looks.min(5)).min(86_400)) };
+    let look_at = desk.after(if looks >= LOOKS_MAX { WEEK_SECS } else { (LOOK_AGAIN_SECS << looks.min(5)).min(86_400) });
     Standing::Unreachable { why: why.to_owned(), look_at, looks }
 }
 

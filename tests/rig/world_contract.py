@@ -435,6 +435,13 @@ def setup(hub, spoke):
     status = spoke.call("config", "describe_configuration_recorder_status", ConfigurationRecorderNames=["default"])["ConfigurationRecordersStatus"]
     check([(one["name"], one["recording"], one["lastStatus"]) for one in status] == [("default", True, "Success")], "it records")
     spoke.refused("NoSuchConfigurationRecorderException", "config", "describe_configuration_recorders", ConfigurationRecorderNames=["other"])
+    calendars = {name: hub.call("ssm", "get_calendar_state", CalendarNames=[name]) for name in ["change-calendar", "moratorium"]}
+    check([one["State"] for one in calendars.values()] == ["OPEN", "CLOSED"], "a change calendar that is open, and one that is closed")
+    check(calendars["moratorium"]["AtTime"].endswith("Z"), "when a calendar was so")
+    both = hub.call("ssm", "get_calendar_state", CalendarNames=["change-calendar", f"arn:aws:ssm:{hub.region}:{hub.account}:document/moratorium"])
+    check(both["State"] == "CLOSED", "two calendars are open only if both are")
+    hub.refused("InvalidDocument", "ssm", "get_calendar_state", CalendarNames=["other"])
+    spoke.refused("InvalidDocument", "ssm", "get_calendar_state", CalendarNames=["change-calendar"])
     baselines, pages = spoke.pages("ssm", "describe_patch_baselines", "BaselineIdentities", PaginationConfig={"PageSize": 5})
     systems = [one["OperatingSystem"] for one in baselines if one["DefaultBaseline"]]
     check(pages >= 2 and len(set(systems)) == len(systems) and {"WINDOWS", "AMAZON_LINUX_2023"} <= set(systems), "a default baseline for each system")

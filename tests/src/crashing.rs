@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tidegate_engine::error::StoreError;
-use tidegate_engine::ports::{AutomationRequest, Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
+use tidegate_engine::ports::{AutomationRequest, CalendarSeen, Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_engine::store::{ActionId, Commit, Store};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
@@ -202,6 +202,9 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     }
     async fn findings(&self, at: &RuleAt, next: Option<&str>) -> Result<Paged<(TargetKey, Fact)>, SpokeFault> {
         self.fuse.around("findings", self.inner.findings(at, next), unanswered).await
+    }
+    async fn calendar(&self, calendar: &str) -> Result<CalendarSeen, SpokeFault> {
+        self.fuse.around("calendar", self.inner.calendar(calendar), unanswered).await
     }
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
         self.fuse.around("notify", self.inner.notify(notice), unanswered).await

@@ -415,6 +415,35 @@ async fn the_sweep_reads_through_empty_pages_and_active_accounts_only() {
 }
 
 #[tokio::test]
+async fn a_calendar_is_open_only_where_aws_clearly_says_so() {
+    let at: Timestamp = "2026-11-20T18:00:00Z".parse().unwrap();
+    let answer = |state: &str, at: &str, next: Value| Reply::Json(200, json!({ "State": state, "AtTime": at, "NextTransitionTime": next }));
+    let (now, later) = ("2026-11-20T18:00:00Z", at + SignedDuration::from_hours(60));
+    let cases = [
+        (answer("OPEN", now, json!("2026-11-23T06:00:00Z")), Some((true, Some(later)))),
+        (answer("CLOSED", now, json!("2026-11-23T06:00:00Z")), Some((false, Some(later)))),
+        (answer("OPEN", now, Value::Null), Some((true, None))),
+        (answer("AJAR", now, Value::Null), None),
+        (answer("OPEN", "soon", Value::Null), None),
+        (answer("OPEN", now, json!("soon")), None),
+        (Reply::Json(200, json!({})), None),
+        (fault(400, "InvalidDocument", "The specified SSM document doesn't exist."), None),
+        (fault(400, "AccessDeniedException", "not you"), None),
+    ];
+    let name = "arn:aws:ssm:us-east-2:111122223333:document/MyCalendar";
+    for (place, (reply, expected)) in cases.into_iter().enumerate() {
+        let mut reply = Some(reply);
+        let server = spoke_says(move |_| reply.take().expect("asked once"));
+        let seen = server.cloud(CloudSettings::default()).calendar(name).await;
+        assert_eq!(seen.as_ref().ok().map(|seen| (seen.open, seen.turns_at)), expected, "case {place}: {seen:?}");
+        assert!(seen.is_err() || seen.is_ok_and(|seen| seen.at == at), "by AWS's clock");
+        let asked = server.of("GetCalendarState").pop().unwrap();
+        assert_eq!(asked.json(), json!({ "CalendarNames": [name] }));
+        assert!(server.of("AssumeRole").is_empty(), "it is asked in the hub, with the hub's own credentials");
+    }
+}
+
+#[tokio::test]
 async fn the_inventory_counts_active_accounts_and_is_kept() {
     let server = spoke_says(|asked| {
         let row = |account: &str, region: &str, nodes: u64| json!({ "accountId": account, "awsRegion": region, "COUNT(*)": nodes }).to_string();
@@ -429,7 +458,10 @@ async fn the_inventory_counts_active_accounts_and_is_kept() {
     for _ in 0..3 {
         let inventory = cloud.inventory(Some("env")).await.unwrap();
         assert_eq!((inventory.total, inventory.by_account.len()), (42, 1));
-        assert_eq!(inventory.by_tag, BTreeMap::from([("prod".to_owned(), 2), ("test".to_owned(), 1)]));
+        let tagged = BTreeMap::from([("prod".to_owned(), 2), ("test".to_owned(), 1)]);
+        assert_eq!(inventory.by_tag, tagged);
+        let at = spoke("111122223333");
+        assert_eq!(inventory.by_tag_at, BTreeMap::from([(at.account, BTreeMap::from([(at.region, tagged)]))]));
         assert_eq!(inventory.ous[&"111122223333".parse().unwrap()], ["r-ab12", "Root", "ou-ab12-11111111", "prod"]);
     }
     assert_eq!(server.of("SelectAggregateResourceConfig").len(), 2);

@@ -67,6 +67,9 @@ pub struct CellMember {
     /// Its value of the policy's scope tag, written `key=value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// The groups that it belongs to, each written `key=value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// A limit as a count, pinned when the cell was cut.

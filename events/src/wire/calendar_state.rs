@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::event::Event;
 
 use super::envelope::Envelope;
-use super::reader::{Stop, kind_of};
+use super::reader::{Stop, kind_of, rfc3339};
 
 /// `Calendar State Change`. The detail does not name the calendar; the envelope's resources do.
 pub(super) fn calendar(envelope: &Envelope<'_>) -> Result<Event, Stop> {
@@ -24,5 +24,7 @@ pub(super) fn calendar(envelope: &Envelope<'_>) -> Result<Event, Stop> {
         "CLOSED" => false,
         _ => return Err(detail.unknown("state", state, "OPEN or CLOSED")),
     };
-    Ok(Event::CalendarChanged { calendar, open, at: detail.time("atTime")? })
+    // That a calendar closed must be heard, whatever is said of its next change.
+    let turns_at = detail.optional_text("nextTransitionTime").ok().flatten().and_then(rfc3339);
+    Ok(Event::CalendarChanged { calendar, open, at: detail.time("atTime")?, turns_at })
 }

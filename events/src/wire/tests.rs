@@ -81,7 +81,10 @@ fn told(parsed: &Parsed) -> String {
             Event::InvocationChanged { target, command, status } => format!("{target}: invocation of {command} is {status}"),
             Event::AutomationChanged { account, region, execution, status } => format!("{account}/{region}: automation {execution} is {status}"),
             Event::InstanceChanged { target, state, at } => format!("{target} is {state:?} at {at}"),
-            Event::CalendarChanged { calendar, open, at } => format!("{calendar} is {} at {at}", if *open { "open" } else { "closed" }),
+            Event::CalendarChanged { calendar, open, at, turns_at } => {
+                let until = turns_at.map(|at| format!(" until {at}")).unwrap_or_default();
+                format!("{calendar} is {} at {at}{until}", if *open { "open" } else { "closed" })
+            }
             Event::Approval(a) => format!("{} says {:?} to {} ({}) at {}: {}", a.by, a.word, a.subject, a.digest.short(), a.at, a.comment),
             Event::LaneResumed { lane, by, comment } => format!("{by} resumes {lane}: {comment}"),
             Event::Cord { pulled, kill, by, comment } => {

@@ -46,6 +46,7 @@ struct Inner {
     sqs: OnceLock<aws_sdk_sqs::Client>,
     sts: OnceLock<aws_sdk_sts::Client>,
     sns: OnceLock<aws_sdk_sns::Client>,
+    ssm: OnceLock<aws_sdk_ssm::Client>,
     organizations: OnceLock<aws_sdk_organizations::Client>,
     config_service: OnceLock<aws_sdk_config::Client>,
     s3: OnceLock<aws_sdk_s3::Client>,
@@ -66,6 +67,7 @@ impl Hub {
                 sqs: OnceLock::new(),
                 sts: OnceLock::new(),
                 sns: OnceLock::new(),
+                ssm: OnceLock::new(),
                 organizations: OnceLock::new(),
                 config_service: OnceLock::new(),
                 s3: OnceLock::new(),
@@ -140,6 +142,14 @@ impl Hub {
         self.inner.sns.get_or_init(|| {
             let config = aws_sdk_sns::config::Builder::from(&self.inner.config).retry_config(RetryConfig::disabled()).interceptor(self.watch("sns"));
             aws_sdk_sns::Client::from_conf(config.build())
+        })
+    }
+
+    /// Systems Manager in the hub: change calendars.
+    pub fn ssm(&self) -> &aws_sdk_ssm::Client {
+        self.inner.ssm.get_or_init(|| {
+            let config = aws_sdk_ssm::config::Builder::from(&self.inner.config).interceptor(self.watch("ssm"));
+            aws_sdk_ssm::Client::from_conf(config.build())
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod aggregate;
 mod automation;
+mod calendar;
 mod config;
 mod directory;
 mod doctor;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-use tidegate_engine::ports::{AutomationRequest, Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
+use tidegate_engine::ports::{AutomationRequest, CalendarSeen, Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
@@ -214,6 +215,10 @@ impl Cloud for AwsCloud {
 
     async fn findings(&self, at: &RuleAt, next: Option<&str>) -> Result<Paged<(TargetKey, Fact)>, SpokeFault> {
         aggregate::findings(&self.inner, at, next).await
+    }
+
+    async fn calendar(&self, calendar: &str) -> Result<CalendarSeen, SpokeFault> {
+        calendar::look(&self.inner, calendar).await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {

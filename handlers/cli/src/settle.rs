@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidegate_events::Hold;
 use tidegate_events::entry::Standing;
 use tidegate_events::event::{Approval, Subject, Word};
-use tidegate_events::id::{Digest, LaneId, PersonId};
-use tidegate_rules::State;
+use tidegate_events::id::{Digest, LaneId, PersonId, WaveId};
 use tidegate_rules::apply::Fold;
-use tidegate_rules::state::{Asked, BatchPhase, Campaign, CampaignPhase};
+use tidegate_rules::state::{Asked, BatchPhase, Campaign, CampaignPhase, CellHold, SeatAt, WaveStage};
+use tidegate_rules::{Key, State};
 
 /// Looks at an unreachable target, and tries of a stranded scan, after which a run no longer waits for it.
 const PATIENCE: u32 = 3;
@@ -38,6 +38,13 @@ impl Rest {
 /// Looks at everything.
 pub fn look(fold: &Fold) -> Rest {
     let mut rest = Rest::default();
+    let cord = match fold.items.get(&Key::organization()) {
+        Some(State::Organization(organization)) => organization.cord.clone(),
+        _ => None,
+    };
+    let is_stopped = cord.is_some();
+    rest.held.extend(cord.map(|by| Hold::CordPulled { by }));
+    let stuck_waves = stuck_waves(fold, &mut rest);
     // Lanes where one campaign waits closed behind one that only a person moves on: whoever collects there goes on collecting.
     let mut queued: BTreeSet<&LaneId> = BTreeSet::new();
     let mut stuck: BTreeSet<&LaneId> = BTreeSet::new();
@@ -56,12 +63,12 @@ pub fn look(fold: &Fold) -> Rest {
             State::Campaign(campaign) => {
                 match &campaign.phase {
                     CampaignPhase::Collecting { .. } => collecting.push(&campaign.id.lane),
-                    CampaignPhase::Running { .. } if campaign.holds.iter().any(Hold::needs_a_person) => {
+                    CampaignPhase::Running { wave, .. } if campaign.holds.iter().any(Hold::needs_a_person) || stuck_waves.contains(&campaign.wave_id(*wave)) => {
                         stuck.insert(&campaign.id.lane);
                     }
                     _ => {}
                 }
-                look_at_campaign(campaign, &mut rest);
+                look_at_campaign(campaign, is_stopped, &stuck_waves, &mut rest);
             }
             State::Batch(batch) => {
                 rest.moving |= match &batch.phase {
@@ -100,15 +107,38 @@ pub fn moving(fold: &Fold) -> Option<String> {
     })
 }
 
-fn look_at_campaign(campaign: &Campaign, rest: &mut Rest) {
+/// Waves all of whose unfinished cells only a person moves on, none of their batches under way.
+fn stuck_waves(fold: &Fold, rest: &mut Rest) -> BTreeSet<WaveId> {
+    let (mut held, mut free) = (BTreeSet::new(), BTreeSet::new());
+    for state in fold.items.values() {
+        let State::Cell(cell) = state else { continue };
+        match &cell.held {
+            _ if cell.done => {}
+            Some(CellHold { hold: hold @ Hold::NeedsPerson { .. }, .. }) if cell.at(SeatAt::InBatch).next().is_none() => {
+                held.insert(cell.id.wave.clone());
+                rest.held.push(hold.clone());
+            }
+            _ => {
+                free.insert(cell.id.wave.clone());
+            }
+        }
+    }
+    held.retain(|wave| !free.contains(wave));
+    held
+}
+
+fn look_at_campaign(campaign: &Campaign, is_stopped: bool, stuck: &BTreeSet<WaveId>, rest: &mut Rest) {
     match &campaign.phase {
         CampaignPhase::Closing { .. } => rest.moving = true,
         CampaignPhase::Collecting { .. } | CampaignPhase::Ended { .. } => {}
         CampaignPhase::Cut => rest.asked.extend(unanswered(campaign).map(|asked| (asked.subject.clone(), asked.digest))),
-        CampaignPhase::Running { .. } => {
+        CampaignPhase::Running { wave, .. } => {
+            // What holds an open wave stands in its cells; while the cord is pulled nothing new starts in any of them.
+            let is_open = campaign.wave(*wave).is_some_and(|wave| matches!(wave.stage, WaveStage::Open { .. }));
+            let is_held = is_open && (is_stopped || stuck.contains(&campaign.wave_id(*wave)));
             let by_person: Vec<&Hold> = campaign.holds.iter().filter(|hold| hold.needs_a_person()).collect();
             // Whoever must act can act whatever else holds; without such a hold it moves by itself.
-            rest.moving |= by_person.is_empty();
+            rest.moving |= by_person.is_empty() && !is_held;
             for hold in by_person {
                 match hold {
                     Hold::AwaitingApproval { .. } => rest.asked.extend(unanswered(campaign).map(|asked| (asked.subject.clone(), asked.digest))),

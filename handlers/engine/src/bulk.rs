@@ -84,6 +84,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         let policy = self.policy();
         let tags = run.waves.iter().any(|wave| !wave.tags.is_empty())
             || policy.blast_radius.tag.is_some()
+            || !policy.groups.is_empty()
             || policy.exemptions.iter().any(|exemption| !exemption.select.tags.is_empty());
         let spoke = Spoke { account, region: region.clone() };
         let found = self.cloud().managed_nodes(&spoke, after, tags).await.map(|page| NodePage { hosts: page.items, next: page.next });

@@ -2,6 +2,7 @@
 //! again and decide again, a bounded number of times.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
@@ -36,6 +37,8 @@ pub struct Engine<S, C> {
     cloud: C,
     policy: Arc<Policy>,
     effective: RwLock<BTreeMap<Digest, Arc<Policy>>>,
+    /// When change calendars were last asked, in seconds: once a minute at most, however often this process ticks.
+    pub(crate) watched_at: AtomicI64,
 }
 
 impl<S: Store, C: Cloud> Engine<S, C> {
@@ -43,7 +46,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
     pub fn new(store: S, cloud: C, policy: Policy) -> Self {
         let policy = Arc::new(policy);
         let effective = RwLock::new(BTreeMap::from([(policy.digest(), policy.clone())]));
-        Self { store, cloud, policy, effective }
+        Self { store, cloud, policy, effective, watched_at: AtomicI64::new(i64::MIN) }
     }
 
     /// The store.

@@ -14,6 +14,7 @@ mod steer;
 pub mod store;
 pub mod sweep;
 pub mod tokens;
+mod watch;
 
 pub use error::EngineError;
 pub use handle::{Engine, Handled};

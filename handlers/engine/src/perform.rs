@@ -207,8 +207,21 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 return Ok(Vec::new());
             }
         };
-        let Inventory { total, by_account, by_region, by_tag, ous } = (*inventory).clone();
-        let counts = Counts { total, by_account, by_region, by_tag, ous };
+        let Inventory { total, by_account, by_region, by_tag, ous, .. } = (*inventory).clone();
+        let mut by_group = BTreeMap::new();
+        for group in &policy.groups {
+            match self.cloud().inventory(Some(&group.tag)).await {
+                Ok(counted) => counted.each_tagged(|account, region, value, count| {
+                    let known: &mut u64 = by_group.entry(group.scope_of(account, region, value)).or_default();
+                    *known = known.saturating_add(count);
+                }),
+                Err(fault) => {
+                    tracing::warn!(campaign = %id, %fault, "a group could not be counted; the campaign is cut later");
+                    return Ok(Vec::new());
+                }
+            }
+        }
+        let counts = Counts { total, by_account, by_region, by_tag, by_group, ous };
         let (cells, waves) = match self.run_of(id, now).await? {
             Some(run) => crate::bulk::cut(&policy, &pinned, id, &run, &chunks, &counts),
             None => {

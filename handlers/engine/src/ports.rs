@@ -97,8 +97,34 @@ pub struct Inventory {
     pub by_region: BTreeMap<Region, u64>,
     /// By value of the asked tag key.
     pub by_tag: BTreeMap<String, u64>,
+    /// By account, Region and value of the asked tag key.
+    pub by_tag_at: BTreeMap<AccountId, BTreeMap<Region, BTreeMap<String, u64>>>,
     /// The organizational units above each account, from the root down, ids and names.
     pub ous: BTreeMap<AccountId, Vec<String>>,
+}
+
+impl Inventory {
+    /// Counts so many more instances whose asked tag has this value.
+    pub fn add_tagged(&mut self, account: AccountId, region: &Region, value: &str, more: u64) {
+        let here = self.by_tag_at.entry(account).or_default().entry(region.clone()).or_default();
+        for counts in [&mut self.by_tag, here] {
+            match counts.get_mut(value) {
+                Some(count) => *count = count.saturating_add(more),
+                None => drop(counts.insert(value.to_owned(), more)),
+            }
+        }
+    }
+
+    /// Every account, Region and value of the asked tag, and how many instances share them.
+    pub fn each_tagged(&self, mut each: impl FnMut(AccountId, &Region, &str, u64)) {
+        for (account, regions) in &self.by_tag_at {
+            for (region, values) in regions {
+                for (value, count) in values {
+                    each(*account, region, value, *count);
+                }
+            }
+        }
+    }
 }
 
 /// A Config rule that has findings in one spoke, as the aggregator knows it.
@@ -108,6 +134,17 @@ pub struct RuleAt {
     pub rule: String,
     /// Where it judges.
     pub spoke: Spoke,
+}
+
+/// How a Change Calendar stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalendarSeen {
+    /// Whether changes are allowed.
+    pub open: bool,
+    /// When it was so, by AWS's own clock.
+    pub at: Timestamp,
+    /// When that changes next; `None` where nothing is planned.
+    pub turns_at: Option<Timestamp>,
 }
 
 /// One page of an answer.
@@ -172,6 +209,8 @@ pub trait Cloud: Send + Sync {
     fn rules_with_findings(&self, next: Option<&str>) -> impl Future<Output = Result<Paged<RuleAt>, SpokeFault>> + Send;
     /// One page of what a rule calls NON_COMPLIANT in a spoke, as the aggregator lists it: repairs findings whose event was lost.
     fn findings(&self, at: &RuleAt, next: Option<&str>) -> impl Future<Output = Result<Paged<(TargetKey, Fact)>, SpokeFault>> + Send;
+    /// `ssm:GetCalendarState` of one Change Calendar, by the name or ARN that the policy gives it: whether changes are allowed now.
+    fn calendar(&self, calendar: &str) -> impl Future<Output = Result<CalendarSeen, SpokeFault>> + Send;
     /// `sns:Publish`.
     fn notify(&self, notice: &Notice) -> impl Future<Output = Result<(), SpokeFault>> + Send;
 }

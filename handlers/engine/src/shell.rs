@@ -72,7 +72,8 @@ impl<S: Store, C: Cloud> Engine<S, C> {
     /// # Errors
     /// When something could not be stored; what is due stays due.
     pub async fn tick(&self, now: Timestamp) -> Result<(), EngineError> {
-        self.run(Vec::new(), now).await?;
+        let told = self.watch(now).await?;
+        self.run(told, now).await?;
         self.look_at_due(now).await?;
         if self.reads_the_clock() {
             self.take(&Event::Tick { at: now }, now).await?;
@@ -82,7 +83,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
 
     /// Whether a tick by itself, with nothing due, may mean something under this policy.
     pub fn reads_the_clock(&self) -> bool {
-        !self.policy().schedules.is_empty() || !self.policy().slas.is_empty()
+        !self.policy().schedules.is_empty() || !self.policy().slas.is_empty() || !self.policy().exemptions.is_empty()
     }
 
     async fn look_at_due(&self, now: Timestamp) -> Result<(), EngineError> {

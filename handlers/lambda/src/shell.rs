@@ -163,6 +163,8 @@ impl<S: Fresh, C: Cloud, P: Post> Shell<S, C, P> {
     /// When the store or a queue does not answer; what is due stays due.
     pub async fn tick(&self, clock: &(impl Fn() -> Timestamp + Sync), leave: &(impl Fn() -> bool + Sync)) -> Result<Ticked, ShellError> {
         let failed = |source| EngineError::Store { what: "what is due".into(), source };
+        let told = self.engine.watch(clock()).await?;
+        self.hand_on(told.into_iter().map(Item::passing).chain(self.fresh()).collect()).await?;
         let due = self.engine.store().due(clock(), DUE_MAX).await.map_err(failed)?;
         let nudges: Vec<Item> = due.iter().filter_map(nudge_of).map(|nudge| Item::passing(Action::Nudge(nudge))).collect();
         let mut ticked = Ticked { due: nudges.len(), left: 0 };

@@ -225,6 +225,7 @@ impl Ledger {
             | Entry::CancelAsked(_)
             | Entry::Steered(_)
             | Entry::RetryGranted(_)
+            | Entry::ExemptionEnding(_)
             | Entry::CalendarMoved { .. } => {}
         }
     }

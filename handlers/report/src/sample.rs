@@ -122,7 +122,7 @@ fn open_and_cut(book: &mut Book, id: &CampaignId, cut: &Cut) {
 }
 
 pub fn member(n: usize) -> CellMember {
-    CellMember { instance: target(n).instance, platform: Platform::Linux, tag: None }
+    CellMember { instance: target(n).instance, platform: Platform::Linux, tag: None, groups: Vec::new() }
 }
 
 fn cells(wave: &WaveId, range: std::ops::Range<usize>) -> Vec<(CellId, Vec<CellMember>)> {

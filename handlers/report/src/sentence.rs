@@ -235,7 +235,7 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::Scheduled { .. }
         | Entry::BreachesTold { .. } => Level::Lane,
         Entry::Bulk(entry) => bulk::level(entry),
-        Entry::Steered(_) | Entry::RetryGranted(_) => Level::Lane,
+        Entry::Steered(_) | Entry::RetryGranted(_) | Entry::ExemptionEnding(_) => Level::Lane,
         Entry::CancelAsked(asked) => Level::Batch(&asked.batch),
     }
 }
@@ -352,7 +352,8 @@ fn of_lane(entry: &Entry) -> Option<String> {
         Entry::RetryGranted(retry) => control::retried(retry),
         Entry::Scheduled { schedule, step } => of_schedule(schedule, step),
         Entry::BreachesTold { count: all } => format!("operators were told that targets are past their deadline, {} in all so far", number(*all)),
-        Entry::CalendarMoved { calendar, open, at } => {
+        Entry::ExemptionEnding(ending) => control::ending(ending),
+        Entry::CalendarMoved { calendar, open, at, .. } => {
             format!("change calendar `{}` {} at {}", plain(calendar), if *open { "opened" } else { "closed" }, when(*at))
         }
         _ => return None,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tidegate_engine::ports::{AutomationRequest, Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
+use tidegate_engine::ports::{AutomationRequest, CalendarSeen, Cloud, CommandSeen, Inventory, Paged, RuleAt, SendRequest, Spoke};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
@@ -217,6 +217,13 @@ impl Cloud for World {
         Ok(Paged { items, next })
     }
 
+    async fn calendar(&self, calendar: &str) -> Result<CalendarSeen, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read_hub(state, "ssm:GetCalendarState", calendar)?;
+        state.calendar(calendar).ok_or_else(|| SpokeFault::NoAnswer(format!("InvalidDocument: no calendar `{calendar}`")))
+    }
+
     async fn notify(&self, _notice: &Notice) -> Result<(), SpokeFault> {
         let mut guard = self.inner();
         let Inner { state, calls, .. } = &mut *guard;
@@ -309,11 +316,7 @@ fn count(state: &State, tag_key: Option<&str>) -> Inventory {
             inventory.by_region.insert(host.key.region.clone(), 1);
         }
         if let Some(value) = tag_key.and_then(|key| host.tags.get(key)) {
-            if let Some(seen) = inventory.by_tag.get_mut(value) {
-                *seen += 1;
-            } else {
-                inventory.by_tag.insert(value.clone(), 1);
-            }
+            inventory.add_tagged(host.key.account, &host.key.region, value, 1);
         }
     }
     inventory

@@ -8,6 +8,7 @@
 mod agenda;
 mod automation;
 mod bus;
+mod calendar;
 mod calls;
 mod clock;
 mod cloud;

@@ -6,6 +6,7 @@
 
 mod aggregator;
 mod answer;
+mod calendar;
 mod config;
 mod control;
 mod identity;

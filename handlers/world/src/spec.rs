@@ -38,6 +38,9 @@ pub struct Spec {
     /// Documents and runbooks of the customer's own, which AWS does not come with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<String>,
+    /// Change calendars by name or ARN: when each is closed, as seconds from the start. One that is not here is not known.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub calendars: std::collections::BTreeMap<String, Vec<(u64, u64)>>,
     /// The accounts of the organization.
     pub accounts: Vec<AccountSpec>,
     /// The hosts.

@@ -56,6 +56,7 @@ pub fn home(entry: &Entry) -> Key {
         Entry::RetryGranted(retry) => control::home_of_retry(&retry.what),
         Entry::LaneHalted { lane, .. } | Entry::LaneResumed { lane, .. } => Key::lane(lane),
         Entry::CordMoved { .. } | Entry::CalendarMoved { .. } | Entry::Scheduled { .. } | Entry::BreachesTold { .. } => Key::organization(),
+        Entry::ExemptionEnding(_) => Key::exemptions(),
         Entry::Bulk(entry) => crate::bulk::apply::home(entry),
     }
 }

@@ -11,7 +11,7 @@ use tidegate_events::id::{AccountId, CampaignId, Digest, Region, TargetKey, Wave
 use tidegate_events::run::{BulkRun, LeftOut, Operation};
 
 use crate::bulk::terms;
-use crate::exemption;
+use crate::{exemption, group};
 use crate::plan::{CELL_MEMBERS_MAX, Counts, limit_of};
 use crate::policy::Policy;
 
@@ -154,6 +154,10 @@ pub fn cut<'h>(
                         written.push(b' ');
                         written.extend_from_slice(frame.tag(member).unwrap_or_default().as_bytes());
                         written.push(b'\n');
+                        let groups = group::of(&policy.groups, &member.host.tags);
+                        if !groups.is_empty() {
+                            put(&mut written, &groups);
+                        }
                     }
                     let digest = Digest::of_parts([b"run cell".as_slice(), &written]);
                     digests.push(digest);
@@ -221,6 +225,13 @@ impl Frame<'_> {
                 (CellScope::Other(Scope::Tag(format!("{}={value}", tag.key))), known.max(1))
             }));
         }
+        if !self.policy.groups.is_empty() {
+            let named: Vec<Vec<String>> = members.iter().map(|(_, member)| group::of(&self.policy.groups, &member.host.tags)).collect();
+            let groups = group::scopes(&self.policy.groups, first.account, first.region, named.iter().map(Vec::as_slice));
+            let groups = self.counts.groups(groups).map(|(scope, base)| (CellScope::Other(scope), base));
+            let groups: Vec<(CellScope, u64)> = groups.filter(|(scope, _)| bases.iter().all(|(known, _)| known != scope)).collect();
+            bases.extend(groups);
+        }
         bases
             .into_iter()
             .filter_map(|(scope, base)| {
@@ -252,7 +263,12 @@ pub fn cell_plan(policy: &Policy, campaign: &CampaignId, cell: &RunCell<'_, '_>,
         members: cell
             .members
             .iter()
-            .map(|(_, known)| CellMember { instance: known.host.instance.clone(), platform: known.host.platform, tag: tag(known.host) })
+            .map(|(_, known)| CellMember {
+                instance: known.host.instance.clone(),
+                platform: known.host.platform,
+                tag: tag(known.host),
+                groups: group::of(&policy.groups, &known.host.tags),
+            })
             .collect(),
         limits: cell.limits.iter().map(|(scope, limit, base)| Limit { scope: scope.of(&wave), limit: *limit, base: *base }).collect(),
         rules,
@@ -272,6 +288,11 @@ pub fn counts<'h>(policy: &Policy, hosts: impl IntoIterator<Item = Known<'h>>, o
         add(&mut counts.by_region, known.region);
         if let Some(value) = key.and_then(|key| known.host.tags.get(key)) {
             add(&mut counts.by_tag, value);
+        }
+        for group in &policy.groups {
+            if let Some(value) = known.host.tags.get(&group.tag) {
+                *counts.by_group.entry(group.scope_of(known.account, known.region, value)).or_default() += 1;
+            }
         }
     }
     counts

@@ -246,7 +246,8 @@ fn told(amount: Amount, targets: u64) -> Amount {
 fn add(sums: &mut Sums, cell: &cut::RunCell<'_, '_>) {
     let members = count(cell.members.len());
     let most = count(BATCH_MEMBERS_MAX);
-    let smallest = cell.limits.iter().map(|(_, limit, _)| *limit).min().unwrap_or(most).clamp(1, most);
+    let group = |scope: &CellScope| matches!(scope, CellScope::Other(tidegate_events::hold::Scope::Group { .. }));
+    let smallest = cell.limits.iter().filter(|(scope, ..)| !group(scope)).map(|(_, limit, _)| *limit).min().unwrap_or(most).clamp(1, most);
     sums.batches += members.div_ceil(most);
     sums.sends += members.div_ceil(smallest);
     sums.cells += 1;
@@ -257,7 +258,7 @@ fn add(sums: &mut Sums, cell: &cut::RunCell<'_, '_>) {
     for (scope, limit, _) in cell.limits {
         let key = match scope {
             CellScope::Wave => (0, String::new()),
-            CellScope::Other(tidegate_events::hold::Scope::Tag(_)) => continue,
+            CellScope::Other(tidegate_events::hold::Scope::Tag(_) | tidegate_events::hold::Scope::Group { .. }) => continue,
             CellScope::Other(scope) => (1, scope.to_string()),
         };
         let (seen, bound) = sums.scopes.entry(key).or_insert((0, *limit));

@@ -12,6 +12,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
     let mut said = vec![purpose(policy), collecting(policy), approval(policy)];
     said.extend(waves(policy));
     said.extend([budget(policy), limits(policy)]);
+    said.extend(groups(policy));
     said.extend(windows(policy));
     said.extend(freezes(policy));
     said.push(run(policy));
@@ -188,6 +189,14 @@ fn opens(window: &Window) -> String {
     format!("`{}` opens {when} {} for {}; {cutoff}.", window.name, window.time_zone, seconds(window.duration_secs))
 }
 
+fn groups(policy: &Policy) -> Vec<String> {
+    let kept = |group: &super::Group| {
+        let place = if group.span == super::Span::Region { " in one account and Region" } else { "" };
+        format!("Of all that share a value of the tag `{}`{place}, at least {} stay untouched at any time.", group.tag, group.available_min)
+    };
+    policy.groups.iter().map(kept).collect()
+}
+
 fn freezes(policy: &Policy) -> Vec<String> {
     let reason = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
     let frozen = |freeze: &super::Freeze| {
@@ -285,7 +294,9 @@ fn exemptions(policy: &Policy) -> Vec<String> {
         and(&parts)
     };
     let left = |exemption: &super::Exemption| {
-        format!("Left alone until {}: {}. `{}` answers for it: {}.", exemption.until, meant(exemption), exemption.owner, exemption.reason.trim_end_matches('.'))
+        let ticket = exemption.ticket.as_ref().map(|ticket| format!(" ({ticket})")).unwrap_or_default();
+        let reason = exemption.reason.trim_end_matches('.');
+        format!("Left alone until {}: {}. `{}` answers for it: {reason}{ticket}.", exemption.until, meant(exemption), exemption.owner)
     };
     policy.exemptions.iter().map(left).collect()
 }

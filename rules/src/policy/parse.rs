@@ -20,7 +20,7 @@ const EXECUTION_SECS: std::ops::RangeInclusive<u32> = 60..=172_800;
 /// Much more than any policy that a person wrote, and little enough to be pinned in one item of the store.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "name",
     "description",
     "environment",
@@ -32,11 +32,13 @@ const KEYS: [&str; 20] = [
     "collect",
     "approval",
     "blast_radius",
+    "group",
     "wave",
     "window",
     "freeze",
     "retry",
     "exemption",
+    "exemptions",
     "belts",
     "schedule",
     "sla",
@@ -98,6 +100,7 @@ fn policy(top: &Section<'_>, catalog: &Catalog) -> Policy {
         waves: waves(top),
         approval: parts::approval(top),
         blast_radius: parts::blast_radius(top),
+        groups: parts::groups(top),
         failure_budget: top.amount("failure_budget", Ok(())).unwrap_or(defaults::FAILURE_BUDGET),
         windows: parts::windows(top),
         also_windows: Vec::new(),
@@ -108,6 +111,7 @@ fn policy(top: &Section<'_>, catalog: &Catalog) -> Policy {
             .choice("reboot", &[("in_command", RebootMode::InCommand), ("separate", RebootMode::Separate), ("never", RebootMode::Never)])
             .unwrap_or(defaults::REBOOT),
         exemptions: parts::exemptions(top),
+        exemption_terms: parts::exemption_terms(top),
         belts: parts::belts(top),
         schedules: times::schedules(top),
         slas: times::slas(top),

@@ -13,6 +13,7 @@ impl Policy {
     ///   larger; four eyes, per-wave approval, comments: if either asks. Approvers must be on both lists, where both have one.
     ///   Two lists without a common name would leave nobody, which could not be told from "anyone": then theirs applies.
     /// * Windows: ours, and theirs as well where they differ ([`Policy::also_windows`]). Freezes, calendars and exemptions: all.
+    /// * Groups: all, and of two on one tag both hold.
     /// * The tag limit stays on our tag: targets carry that tag's value since their wave was cut.
     /// * Schedules and deadlines bear on no campaign: both are asked of the current policy alone, and stay ours here.
     /// * Name, remediation, collecting, reboot and time-out stay ours: they were approved.
@@ -30,6 +31,7 @@ impl Policy {
             waves: self.waves.iter().enumerate().map(|(place, wave)| stricter_wave(self, wave, other, place)).collect(),
             approval: stricter_approval(&self.approval, &other.approval),
             blast_radius: stricter_radius(&self.blast_radius, &other.blast_radius),
+            groups: union(&self.groups, &other.groups),
             failure_budget: self.failure_budget.min(other.failure_budget),
             windows,
             also_windows,

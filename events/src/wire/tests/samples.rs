@@ -30,7 +30,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("16-config-bare-instance-id.json", &["111122223333/us-east-1/i-0b2c3d4e5f6789011 is NON_COMPLIANT since 2026-11-19T19:08:25.251Z by Config rule `ec2-managedinstance-patch-compliance-status-check`"]),
     ("17-config-not-applicable.json", &["111122223333/us-east-1/i-0a1b2c3d4e5f67890 is NOT_APPLICABLE since 2026-11-20T08:12:16.251Z by Config rule `ec2-managedinstance-patch-compliance-status-check`"]),
     ("18-config-securityhub-rule-name.json", &["111122223333/us-east-1/i-0a1b2c3d4e5f67890 is NON_COMPLIANT since 2026-11-19T19:04:26.251Z by Config rule `securityhub-ec2-managedinstance-patch-compliance-47a8a309`"]),
-    ("19-calendar-closed.json", &["arn:aws:ssm:us-east-2:111122223333:document/MyCalendar is closed at 2026-11-20T18:00:00Z"]),
+    ("19-calendar-closed.json", &["arn:aws:ssm:us-east-2:111122223333:document/MyCalendar is closed at 2026-11-20T18:00:00Z until 2026-11-23T06:00:00Z"]),
     ("20-approval.json", &["dana says Approve to patch-default.1 (af2bdbe1aa9b) at 2026-11-20T02:15:09Z: "]),
     ("21-tick.json", &["tick at 2026-11-20T02:16:00Z"]),
     ("22-instance-running.json", &["111122223333/us-east-1/i-0a1b2c3d4e5f67890 is Running at 2026-11-20T03:20:00Z"]),

@@ -99,10 +99,10 @@ async fn count(inner: &Inner, aggregator: &str, tree: &Tree, tag_key: Option<&st
         // Config can't group by a value within a list: the tagged instances are listed and counted here.
         let tagged = format!("SELECT accountId, awsRegion, resourceId, tags WHERE resourceType = '{TAGGED}' AND tags.key = '{}'", key.replace('\'', "''"));
         for row in select(inner, aggregator, &tagged, Some(PAGE)).await? {
-            let (account, _) = place(&row)?;
+            let (account, region) = place(&row)?;
             let value = row.get("tags").and_then(Value::as_array).into_iter().flatten().find(|tag| tag.get("key").and_then(Value::as_str) == Some(key));
             if let Some(value) = value.and_then(|tag| tag.get("value")).and_then(Value::as_str).filter(|_| is_open(tree, account)) {
-                add(&mut inventory.by_tag, value.to_owned(), 1);
+                inventory.add_tagged(account, &region, value, 1);
             }
         }
     }

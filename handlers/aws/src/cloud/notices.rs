@@ -39,6 +39,7 @@ fn event_type(kind: NoticeKind) -> &'static str {
         | NoticeKind::ScheduleMissed
         | NoticeKind::DeadlineBreach
         | NoticeKind::CordPulled => "PATCH_FAILED",
+        NoticeKind::ExemptionEnding => "EXEMPTION_ENDING",
     }
 }
 
@@ -48,6 +49,7 @@ fn urgency(kind: NoticeKind) -> (&'static str, &'static str) {
         NoticeKind::ApprovalAsked => ("high", "approve"),
         NoticeKind::LaneHalted | NoticeKind::CordPulled => ("high", "resume"),
         NoticeKind::Quarantined | NoticeKind::SpokeClosed | NoticeKind::ScheduleMissed | NoticeKind::DeadlineBreach => ("high", "look"),
+        NoticeKind::ExemptionEnding => ("normal", "look"),
         NoticeKind::WaveOpened | NoticeKind::CampaignEnded => ("normal", "none"),
     }
 }

@@ -48,6 +48,7 @@ fn spec(args: &WorldArgs) -> Result<Spec, Failure> {
     };
     let mut spec = Spec::from_fleet(&fleet);
     (spec.seed, spec.tempo) = (args.seed, Tempo::times(args.tempo));
+    spec.calendars = [("change-calendar".to_owned(), Vec::new()), ("moratorium".to_owned(), vec![(0, u64::MAX)])].into();
     if args.findings != Findings::None {
         spec = spec.announced();
     }

@@ -1,9 +1,9 @@
 //! What named people did with the controls, as sentences.
 
-use tidegate_events::control::{Cancelling, Retried, Retry, Steer, Steered};
+use tidegate_events::control::{Cancelling, ExemptionEnding, Retried, Retry, Steer, Steered};
 
 use super::phrases::quoted;
-use crate::words::count;
+use crate::words::{count, plain, when};
 
 pub(super) fn steered(steer: &Steer) -> String {
     let on = match &steer.on {
@@ -20,6 +20,11 @@ pub(super) fn retried(retry: &Retry) -> String {
         Retried::Campaign(campaign) => format!("everybody who failed in campaign {campaign}"),
     };
     format!("{} gave {whom} another attempt{}", retry.by, quoted(&retry.comment))
+}
+
+pub(super) fn ending(ending: &ExemptionEnding) -> String {
+    let ticket = ending.ticket.as_ref().map(|ticket| format!(", {}", plain(ticket))).unwrap_or_default();
+    format!("the exemption that {} answers for ({}{ticket}) ends at {}", plain(&ending.owner), plain(&ending.reason), when(ending.until))
 }
 
 pub(super) fn cancelling(asked: &Cancelling) -> String {

@@ -2,7 +2,7 @@ mod bulk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_events::control::{Cancelling, Retried, Retry, Steer, Steered};
+use tidegate_events::control::{Cancelling, ExemptionEnding, Retried, Retry, Steer, Steered};
 use tidegate_events::deadline::Deadline;
 use tidegate_events::entry::{Count, Lag, Outcome, RunStep, Standing, WaveCut};
 use tidegate_events::event::{Approval, Subject, Word};
@@ -378,6 +378,17 @@ fn core_cases() -> Vec<Case> {
             "",
         ),
         (
+            Entry::ExemptionEnding(ExemptionEnding {
+                exemption: Digest::of(b"x"),
+                owner: "payments".into(),
+                reason: "replaced".into(),
+                ticket: Some("CHG-7".into()),
+                until: at("12:00"),
+            }),
+            "The exemption that payments answers for (replaced, CHG-7) ends at 2026-03-02 12:00 UTC.",
+            "",
+        ),
+        (
             Entry::CancelAsked(Cancelling {
                 batch: "patch-default.1.w1/111122223333/eu-west-1/0/3".parse().unwrap(),
                 command: "11111111-2222-4333-8444-555555555555".parse().unwrap(),
@@ -387,7 +398,7 @@ fn core_cases() -> Vec<Case> {
             "The stop cord cancels the command of batch patch-default.1.w1/111122223333/eu-west-1/0/3: 1 invocation not delivered.",
             "",
         ),
-        (Entry::CalendarMoved { calendar: "year-end".into(), open: false, at: at("09:00") }, "Change calendar `year-end` closed at 2026-03-02 09:00 UTC.", ""),
+        (Entry::CalendarMoved { calendar: "year-end".into(), open: false, at: at("09:00"), turns_at: None }, "Change calendar `year-end` closed at 2026-03-02 09:00 UTC.", ""),
         (
             Entry::Deadline {
                 target: key.clone(),

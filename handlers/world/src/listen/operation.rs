@@ -1,7 +1,7 @@
 //! The operations that are answered.
 
 use super::answer::{Answer, Asked};
-use super::{Service, aggregator, config, organizations, setup, ssm, ssm_automation, ssm_nodes, tagging};
+use super::{Service, aggregator, calendar, config, organizations, setup, ssm, ssm_automation, ssm_nodes, tagging};
 
 /// One operation.
 pub(super) struct Operation {
@@ -26,7 +26,7 @@ macro_rules! operations {
     };
 }
 
-static OPERATIONS: [Operation; 39] = operations! {
+static OPERATIONS: [Operation; 40] = operations! {
     Ssm "ssm" SendCommand ssm::send_command;
     Ssm "ssm" ListCommands ssm::list_commands;
     Ssm "ssm" ListCommandInvocations ssm::list_command_invocations;
@@ -40,6 +40,7 @@ static OPERATIONS: [Operation; 39] = operations! {
     Ssm "ssm" DescribeInstancePatchStates ssm_nodes::describe_instance_patch_states;
     Ssm "ssm" DescribeInstancePatches ssm_nodes::describe_instance_patches;
     Ssm "ssm" ListComplianceItems ssm_nodes::list_compliance_items;
+    Ssm "ssm" GetCalendarState calendar::get_calendar_state;
     Ssm "ssm" DescribePatchBaselines setup::describe_patch_baselines;
     Ssm "ssm" ListAssociations setup::list_associations;
     Ssm "ssm" DescribeAssociation setup::describe_association;

@@ -1,6 +1,7 @@
 //! Stories about the world, told with its own API: what the engine sees, and what is true behind it.
 
 mod automation;
+mod calendars;
 mod config;
 mod durable;
 mod events;

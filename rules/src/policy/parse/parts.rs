@@ -8,7 +8,9 @@ use crate::catalog::{DOCUMENT_EXPECTED, Hooks, Step, is_document};
 use crate::cron::Cron;
 use crate::policy::read::{At, Section};
 use crate::policy::text::{nearest, quoted, short};
-use crate::policy::{ApprovalRule, Belts, BlastRadius, Collect, Exemption, Freeze, Policy, RebootMode, Retry, Selector, TagLimit, Window, defaults};
+use crate::policy::{
+    Amount, ApprovalRule, Belts, BlastRadius, Collect, Exemption, ExemptionTerms, Freeze, Group, Policy, RebootMode, Retry, Selector, ShareBps, Span, TagLimit, Window, defaults,
+};
 use crate::window;
 
 const USE_A_FREEZE: &str = "use a `[[freeze]]` to stop for a while";
@@ -109,6 +111,27 @@ pub(super) fn blast_radius(top: &Section<'_>) -> BlastRadius {
         organization: limit("organization").unwrap_or(default.organization),
         tag,
     }
+}
+
+pub(super) fn groups(top: &Section<'_>) -> Vec<Group> {
+    let sections = top.tables("group", 5, &["tag", "available_min", "span"]).map(|found| found.value).unwrap_or_default();
+    let mut groups: Vec<Group> = Vec::new();
+    for section in &sections {
+        need(section, &["tag", "available_min"], "expected such as `tag = \"aws:autoscaling:groupName\"`, `available_min = \"75%\"`");
+        let span = section.choice("span", &[("region", Span::Region), ("organization", Span::Organization)]).unwrap_or_default();
+        let (Some(tag), Some(available_min)) = (section.words("tag", 128), section.amount("available_min", Ok(()))) else { continue };
+        let said = |why: &str| section.report.at(&section.span, format!("`available_min` in {} {why}", section.name));
+        match available_min {
+            Amount::Count(0) => said("is 0, which keeps nothing: remove the `[[group]]`"),
+            Amount::Share(ShareBps::ALL) => said(&format!("is 100%, with which nothing of a group would ever be patched: {USE_A_FREEZE}")),
+            _ => {}
+        }
+        if groups.iter().any(|group| group.tag == tag.value) {
+            section.report.at(&tag.span, format!("the tag `{}` has a group already: expected each once", short(tag.value)));
+        }
+        groups.push(Group { tag: tag.value.to_owned(), available_min, span });
+    }
+    groups
 }
 
 pub(super) fn retry(top: &Section<'_>) -> Retry {
@@ -239,8 +262,16 @@ pub(super) fn calendars(top: &Section<'_>) -> Vec<String> {
     calendars
 }
 
+pub(super) fn exemption_terms(top: &Section<'_>) -> ExemptionTerms {
+    let default = ExemptionTerms::default();
+    let Some(section) = top.table("exemptions", "`[exemptions]`", &["announce_secs"]) else {
+        return default;
+    };
+    ExemptionTerms { announce_secs: section.secs("announce_secs", 3600..=YEAR_SECS).map_or(default.announce_secs, |secs| secs.value) }
+}
+
 pub(super) fn exemptions(top: &Section<'_>) -> Vec<Exemption> {
-    let sections = top.tables("exemption", 1_000, &["select", "instances", "owner", "reason", "until"]).map(|found| found.value).unwrap_or_default();
+    let sections = top.tables("exemption", 1_000, &["select", "instances", "owner", "reason", "ticket", "until"]).map(|found| found.value).unwrap_or_default();
     let mut exemptions = Vec::new();
     for section in &sections {
         need(section, &["owner", "reason", "until"], "expected somebody who answers for the exemption, why, and until when");
@@ -256,6 +287,7 @@ pub(super) fn exemptions(top: &Section<'_>) -> Vec<Exemption> {
             instances: instances.into_iter().flatten().map(|instance| instance.value).collect(),
             owner: words("owner"),
             reason: words("reason"),
+            ticket: section.words("ticket", 200).map(|ticket| ticket.value.to_owned()),
             until: section.instant("until").map(|at| at.value).unwrap_or_default(),
         });
     }

@@ -201,7 +201,8 @@ async fn the_digest_that_plan_shows_is_the_one_that_is_signed() {
         RunWave { tags: BTreeMap::from([("PatchGroup".to_owned(), BTreeSet::from(["default".to_owned()]))]), ..everywhere(wave("one", 1)) },
         RunWave { max_concurrency: Some(RunAmount::ShareBps(1_000)), ..everywhere(wave("two", 1)) },
     ]);
-    for more in ["", "[blast_radius.tag]\nkey = \"PatchGroup\"\nlimit = \"50%\"\n"] {
+    let group = "[[group]]\ntag = \"PatchGroup\"\navailable_min = \"75%\"\n";
+    for more in ["", "[blast_radius.tag]\nkey = \"PatchGroup\"\nlimit = \"50%\"\n", group] {
         let policy = policy(more);
         let planned = Estate::from(fleet.clone()).plan(&policy, &run, start()).unwrap();
         let told = told(Spec::from_fleet(&fleet), policy, run.clone()).await;

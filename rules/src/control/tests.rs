@@ -1,1 +1,0 @@
-//! Pause, resume and retry, decided on a desk.
