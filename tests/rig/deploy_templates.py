@@ -40,13 +40,14 @@ def probe_zip():
     return file.getvalue()
 
 
-def deploy(account, name, parameters):
-    """Creates a stack of this template. Gives its outputs, and what was changed for the emulator."""
-    template, changed = for_the_emulator(read(name), account.region)
+def deploy(account, name, parameters, endpoints=None):
+    """Creates a stack of this template. Gives its outputs, what was changed for the emulator, and what was made."""
+    template, changed = for_the_emulator(read(name), account.region, endpoints)
     stack = f"ec2patch-{name}"
     # The hub is larger than a template in a request may be, as it is on AWS.
-    bucket = f"templates-{account.id}"
-    account.s3.create_bucket(Bucket=bucket)
+    bucket = f"templates-{account.id}-{account.region}-{name}"
+    place = {} if account.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": account.region}}
+    account.s3.create_bucket(Bucket=bucket, **place)
     account.s3.put_object(Bucket=bucket, Key=f"{name}.json", Body=json.dumps(template))
     account.cloudformation.create_stack(
         StackName=stack,
