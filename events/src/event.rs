@@ -96,6 +96,15 @@ pub enum Event {
     },
     /// Somebody asks for a bulk run.
     RunAsked(Box<crate::bulk::RunAsked>),
+    /// Whoever asked for a bulk run takes it back.
+    RunStopped {
+        /// The id under which it was asked for.
+        asked: String,
+        /// Who.
+        by: PersonId,
+        /// Why.
+        comment: String,
+    },
     /// A named person pulled the stop cord, or released it.
     Cord {
         /// Pulled or released.

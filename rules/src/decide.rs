@@ -95,6 +95,7 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
         Event::Retry(retry) => control::retry(desk, retry),
         Event::Approval(approval) => approval::take(desk, approval),
         Event::RunAsked(asked) => bulk::ask::on_asked(desk, asked),
+        Event::RunStopped { asked, by, comment } => bulk::stop::on_stopped(desk, asked, by, comment),
         Event::LaneResumed { lane, by, comment } => lane::resume(desk, lane, by, comment),
         // A tick is the engine's: it looks up what is due and nudges each. Here it finds what no item is due for yet.
         Event::Tick { .. } => {

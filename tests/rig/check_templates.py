@@ -30,6 +30,7 @@ SERVICES = {
     "organizations": ("organizations", "organizations"),
     "resourcegroupstagging": ("resourcegroupstaggingapi", "tag"),
     "s3": ("s3", "s3"),
+    "sfn": ("stepfunctions", "states"),
     "sns": ("sns", "sns"),
     "sqs": ("sqs", "sqs"),
     "ssm": ("ssm", "ssm"),
@@ -45,6 +46,8 @@ PARLIAMENT_IGNORED = {
     # It asks for the document in every statement, and for an account in the ARN of AWS's own documents, which have none. Document
     # and nodes must be apart: a tag condition on both would deny everything.
     ("spoke", "ExecRole", "RESOURCE_MISMATCH", "ssm:SendCommand"),
+    # It asks for executions of express machines beside those of standard ones, which ours is.
+    ("hub", "GateRole", "RESOURCE_MISMATCH", "states:DescribeExecution"),
 }
 
 # Numbers that dashboards and alarms are ready for, and that no function writes into its log yet.
@@ -252,7 +255,7 @@ def check_settings():
         known |= set(re.findall(r'"(TIDEGATE_[A-Z_]+)"', (ROOT / file).read_text().split("#[cfg(test)]\nmod ")[0]))
     needed = {"TIDEGATE_TABLE", "TIDEGATE_POLICY", "TIDEGATE_CATALOG", "TIDEGATE_LOG", *(f"TIDEGATE_QUEUE_{queue}" for queue in ("WORK", "SENDS", "SPOKES", "NOTICES"))}
     own = {
-        "gate": {"TIDEGATE_AGGREGATOR", "TIDEGATE_SWEEP_SECS", "TIDEGATE_SWEEP_NODES_SECS"},
+        "gate": {"TIDEGATE_AGGREGATOR", "TIDEGATE_SWEEP_SECS", "TIDEGATE_SWEEP_NODES_SECS", "TIDEGATE_ORCHESTRATOR"},
         "patch": {"TIDEGATE_SPOKE_ROLE", "TIDEGATE_EXTERNAL_ID", "TIDEGATE_PARTITION"},
         "reevaluate": {"TIDEGATE_SPOKE_ROLE", "TIDEGATE_EXTERNAL_ID", "TIDEGATE_PARTITION", "TIDEGATE_AGGREGATOR", "TIDEGATE_REGIONS"},
         "notify": {"TIDEGATE_TOPIC", "TIDEGATE_CONSOLE_URL"},

@@ -25,8 +25,9 @@ SIDS = {"TlsOnly": "the rig speaks HTTP, so this one denies nobody here. It stay
 ALSO = {"sqs:SendMessage": "sqs:SendMessageBatch"}
 
 
-def for_the_emulator(raw, region):
-    """A template (long form) as the emulator takes it in this Region, and what was changed in it."""
+def for_the_emulator(raw, region, endpoints=None):
+    """A template (long form) as the emulator takes it in this Region, and what was changed in it. `endpoints` are variables that tell
+    functions where the services are served that are not the emulator's."""
     template, changed = copy.deepcopy(raw), []
     # It knows no pseudo parameters in conditions.
     conditions = json.dumps(template.get("Conditions", {}))
@@ -38,6 +39,9 @@ def for_the_emulator(raw, region):
             changed.append(f"{logical}: {resource['Type']}")
             del template["Resources"][logical]
             continue
+        if endpoints and resource["Type"] == "AWS::Lambda::Function":
+            resource["Properties"]["Environment"]["Variables"] |= endpoints
+            changed.append(f"{logical}: {', '.join(endpoints)}")
         _take_first_metric(resource, logical, changed)
         _walk(resource, logical, changed)
     return template, changed

@@ -46,11 +46,11 @@ class Clock:
 
 
 class Run:
-    def __init__(self, endpoint, world, code, clock, settings):
-        self.endpoint, self.world, self.clock = endpoint, world, clock
-        self.hub = Account(endpoint, deploy.HUB)
-        self.made = deploy.deploy(endpoint, code, world, "policy.toml", settings)
-        self.courier = Courier(self.hub, world)
+    """`made` is what was deployed: the names of table and functions, the URLs of queues."""
+
+    def __init__(self, endpoint, world, clock, made, courier):
+        self.endpoint, self.world, self.clock, self.made, self.courier = endpoint, world, clock, made, courier
+        self.hub = courier.hub
         self.begun, self.steps, self.longest = time.time(), 0, 0.0
         self.notices = {"operators": [], "approvers": []}
         self.approved, self.trouble = [], []
@@ -197,6 +197,15 @@ class Run:
         hosts, standings = self.ask_world("hosts"), self.standings()
         return all(hosts[key]["patched"] and standings.get(key, {}).get("standing", {}).get("state") == "compliant" for key in reachable)
 
+    def until_over(self, accounts):
+        """Until every instance of these accounts has ended, or patience has. Gives the report."""
+        reachable = [key for key in self.ask_world("hosts") if key.split("/")[0] in accounts]
+        duplicates, over = self.begin(), False
+        while not over and time.time() - self.begun < PATIENCE_SECS:
+            self.step()
+            over = self.is_over(reachable)
+        return self.report(duplicates, over)
+
     def report(self, duplicates, over):
         logs, names = collections.defaultdict(list), collections.Counter()
         for function in deploy.FUNCTIONS:
@@ -239,14 +248,10 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     args = parser.parse_args()
     settings = dict(setting.split("=", 1) for setting in args.set)
-    run = Run(args.endpoint, args.world.rstrip("/"), args.zip.read_bytes(), Clock(args.clock), settings)
-    reachable = [key for key in run.ask_world("hosts") if key.split("/")[0] in deploy.SPOKES]
-    duplicates = run.begin()
-    over = False
-    while not over and time.time() - run.begun < PATIENCE_SECS:
-        run.step()
-        over = run.is_over(reachable)
-    json.dump(run.report(duplicates, over), sys.stdout, indent=1)
+    world = args.world.rstrip("/")
+    made = deploy.deploy(args.endpoint, args.zip.read_bytes(), world, "policy.toml", settings)
+    run = Run(args.endpoint, world, Clock(args.clock), made, Courier(Account(args.endpoint, deploy.HUB), world))
+    json.dump(run.until_over(deploy.SPOKES), sys.stdout, indent=1)
 
 
 if __name__ == "__main__":

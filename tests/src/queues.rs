@@ -455,6 +455,7 @@ impl<S: Backing> Site<S> {
                 self.shell.post_all(letters).await.map_err(|error| words(&error))
             }
             Body::Task(Task::Sweep) => Err("a sweep lies on a queue whose reader does not sweep".into()),
+            Body::Task(Task::Run(_)) => Err("no state machine is simulated here".into()),
             Body::Task(Task::Items { items }) if me == Queue::Notices => self.shell.announce(items, &self.crier, self.now).await.map_err(|error| words(&error)),
             Body::Task(Task::Items { items }) => self.shell.perform(me, items, &clock, &stay).await.map_err(|error| words(&error)),
         }

@@ -3,6 +3,7 @@
 
 mod clock;
 mod commit;
+mod executions;
 mod failure;
 mod item;
 mod journal;
@@ -14,6 +15,7 @@ mod table;
 mod tokens;
 mod units;
 
+pub use executions::OpenExecution;
 pub use table::create_table;
 pub use tokens::{new_token, token_hash};
 pub use units::Units;

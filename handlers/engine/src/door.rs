@@ -14,8 +14,16 @@ pub enum Door {
 impl Door {
     /// Why this event is not taken at this door.
     pub fn refuses(self, event: &Event) -> Option<&'static str> {
-        let is_a_persons =
-            matches!(event, Event::Approval(_) | Event::RunAsked(_) | Event::Cord { .. } | Event::LaneResumed { .. } | Event::Steer(_) | Event::Retry(_));
+        let is_a_persons = matches!(
+            event,
+            Event::Approval(_)
+                | Event::RunAsked(_)
+                | Event::RunStopped { .. }
+                | Event::Cord { .. }
+                | Event::LaneResumed { .. }
+                | Event::Steer(_)
+                | Event::Retry(_)
+        );
         let is_ours = matches!(event, Event::Nudge(_) | Event::Answer(_) | Event::Tick { .. });
         match self {
             Self::Events if is_a_persons => Some("a person's decision does not come by EventBridge: use the console, or the command line with an AWS identity"),

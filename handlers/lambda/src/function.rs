@@ -70,6 +70,10 @@ pub(crate) async fn perform_record(site: &Site, me: Queue, record: &Record, scop
             };
             if me == Queue::Spokes { reevaluate::sweep(site, parts, tries, scope, &mut metrics).await } else { forward(site, parts, tries).await }
         }
+        Ok(Body::Task(Task::Run(_))) => {
+            let why = format!("an execution asks for its run on the {} queue, whose reader starts none", me.name());
+            crate::intake::refuse(site.shell().await.queues(), record, 0, why, &mut metrics).await
+        }
         Ok(Body::Foreign) => {
             let why = format!("the {} queue carries tasks of ours only: expected `{{\"tidegate\":\"items/1\",..}}`", me.name());
             crate::intake::refuse(site.shell().await.queues(), record, 0, why, &mut metrics).await

@@ -79,7 +79,7 @@ pub async fn take<S: Fresh, C: Cloud, P: Post>(
 pub async fn refuse(bin: &impl Bin, record: &Record, index: usize, reason: String, metrics: &mut Metrics) -> Result<(), String> {
     tracing::warn!(message_id = %record.id, index, %reason, "refused");
     metrics.count("RecordsRefused");
-    bin.refuse(Refused { body: record.body.clone(), reason, message_id: record.id.clone(), index }).await
+    bin.refuse(Refused { body: crate::execution::without_token(&record.body), reason, message_id: record.id.clone(), index }).await
 }
 
 /// An error with everything that caused it, on one line.

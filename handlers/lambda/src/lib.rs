@@ -3,6 +3,7 @@
 //! may do it.
 
 pub mod batch;
+pub mod execution;
 pub mod function;
 pub mod herald;
 pub mod intake;

@@ -99,6 +99,8 @@ pub struct Settings {
     pub regions: Vec<Region>,
     /// The AWS partition.
     pub partition: String,
+    /// The state machine whose executions wait for the end of their runs; without one, none are looked at.
+    pub orchestrator: Option<String>,
 }
 
 /// Everything that is wrong with the environment.
@@ -154,6 +156,7 @@ impl Settings {
             sweep_nodes_secs,
             regions,
             partition: reader.partition(),
+            orchestrator: reader.maybe("TIDEGATE_ORCHESTRATOR"),
             policy: reader.done(policy)?,
         };
         Ok(settings)

@@ -7,6 +7,8 @@ use tidegate_engine::sweep::Part;
 use tidegate_events::Action;
 use tidegate_events::id::AccountId;
 
+use crate::execution::Ask;
+
 /// Items in one message at most: what fails comes again together.
 const ITEMS_MAX: usize = 20;
 /// Bytes in one message at most. SQS takes 1 MiB for a batch of ten messages (aws-facts 4).
@@ -84,6 +86,9 @@ pub enum Task {
         #[serde(default)]
         tries: u32,
     },
+    /// An execution of the state machine asks for a run, and waits for its end.
+    #[serde(rename = "run/1")]
+    Run(Box<Ask>),
 }
 
 impl Task {

@@ -2,15 +2,43 @@
 
 use tidegate_events::Entry;
 use tidegate_events::bulk::BulkEntry;
+use tidegate_events::control::{Steer, Steered};
 use tidegate_events::entry::WaveCut;
-use tidegate_events::id::WaveId;
+use tidegate_events::id::{PersonId, WaveId};
 
 use crate::bake::Tallied;
 use crate::bulk::terms::amount;
+use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
 use crate::forecast;
+use crate::key::Key;
 use crate::policy::Policy;
-use crate::state::Campaign;
+use crate::state::{Campaign, CampaignPhase, State};
+
+/// Whoever asked for a run takes it back: nothing new of it begins, and what was sent goes on to its proof. While its nodes are still
+/// listed it is paused, since only a run that is cut lets go of them all: said again then, it ends.
+///
+/// # Errors
+/// When something is not loaded.
+pub fn on_stopped(desk: &mut Desk<'_>, asked: &str, by: &PersonId, comment: &str) -> Result<Outcome, Missing> {
+    let Some(State::Run(item)) = desk.item(&Key::run(asked))? else { return Ok(Outcome::rejected(format!("no bulk run was asked for as `{asked}`"))) };
+    let id = item.campaign.clone();
+    let Some(campaign) = desk.campaign(&id)? else { return Ok(Outcome::rejected(format!("campaign `{id}` is not known"))) };
+    let comment = comment.trim();
+    if comment.is_empty() {
+        return Ok(Outcome::rejected("a comment is required: say why the run is stopped".into()));
+    }
+    match campaign.phase {
+        CampaignPhase::Ended { .. } => Ok(Outcome::Stale { why: format!("campaign {id} is over") }),
+        CampaignPhase::Collecting { .. } | CampaignPhase::Closing { .. } => {
+            crate::control::steer(desk, &Steer { on: Steered::Campaign(id), go: false, by: by.clone(), comment: comment.to_owned() })
+        }
+        CampaignPhase::Cut | CampaignPhase::Running { .. } => {
+            crate::campaign::end(desk, &id, &format!("stopped by {by}: {comment}"), false)?;
+            Ok(Outcome::Accepted)
+        }
+    }
+}
 
 /// A run that is over before it began.
 #[derive(Debug, Clone, PartialEq, Eq)]

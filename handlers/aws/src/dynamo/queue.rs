@@ -93,24 +93,30 @@ impl DynamoStore {
         distinct.sort();
         distinct.dedup();
         for some in distinct.chunks(DELETES_MAX) {
-            let mut left = Vec::with_capacity(some.len());
-            for id in some {
-                let delete = DeleteRequest::builder().set_key(Some(item::at_place(of_action(*id)))).build();
-                left.push(WriteRequest::builder().delete_request(delete.map_err(|error| StoreError::Failed(error.to_string()))?).build());
-            }
-            let mut tried = 0;
-            while !left.is_empty() {
-                if tried > LEFT_OVER_TRIES {
-                    return Err(failure::throttled(self.table(), "BatchWriteItem"));
-                }
-                if tried > 0 {
-                    failure::back_off(tried).await;
-                }
-                tried += 1;
-                left = self.delete(left).await?;
-            }
+            self.delete_at(some.iter().map(|id| of_action(*id))).await?;
         }
         self.forget_fresh(&distinct);
+        Ok(())
+    }
+
+    /// Deletes what is at these places, at most 25 of them.
+    pub(super) async fn delete_at(&self, places: impl Iterator<Item = (String, String)> + Send) -> Result<(), StoreError> {
+        let mut left = Vec::new();
+        for place in places {
+            let delete = DeleteRequest::builder().set_key(Some(item::at_place(place))).build();
+            left.push(WriteRequest::builder().delete_request(delete.map_err(|error| StoreError::Failed(error.to_string()))?).build());
+        }
+        let mut tried = 0;
+        while !left.is_empty() {
+            if tried > LEFT_OVER_TRIES {
+                return Err(failure::throttled(self.table(), "BatchWriteItem"));
+            }
+            if tried > 0 {
+                failure::back_off(tried).await;
+            }
+            tried += 1;
+            left = self.delete(left).await?;
+        }
         Ok(())
     }
 

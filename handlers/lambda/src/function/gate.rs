@@ -7,19 +7,22 @@ use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use tidegate_engine::sweep::Part;
 
+use crate::execution;
 use crate::function::{Scope, on_batch, perform_record};
 use crate::intake::{self, Door, words};
 use crate::log::Metrics;
 use crate::shell::{Body, read_body};
 use crate::site::{Site, now};
 use crate::sweep;
-use crate::task::{Letter, Queue};
+use crate::task::{Letter, Queue, Task};
 
 /// Handles a batch of the work queue.
 pub async fn run(site: Arc<Site>, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     on_batch(site, event, |site, record, scope| async move {
-        if !matches!(read_body(&record.body), Ok(Body::Foreign)) {
-            return perform_record(&site, Queue::Work, &record, &scope).await;
+        match read_body(&record.body) {
+            Ok(Body::Foreign) => {}
+            Ok(Body::Task(Task::Run(ask))) => return execution::begin(&site, &ask, now()).await,
+            _ => return perform_record(&site, Queue::Work, &record, &scope).await,
         }
         let mut metrics = Metrics::default();
         let shell = site.shell().await;
@@ -56,5 +59,8 @@ async fn tick(site: &Site, at: Timestamp, scope: &Scope) -> Result<(), String> {
         letters.extend(sweep::pack(vec![Part::Spokes(share)], 0).map_err(|error| error.to_string())?);
     }
     shell.post_all(letters).await.map_err(|error| words(&error))?;
+    if settings.orchestrator.is_some() {
+        execution::look(site, at).await?;
+    }
     Ok(())
 }

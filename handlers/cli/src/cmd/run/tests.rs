@@ -231,6 +231,26 @@ async fn a_dry_run_sends_nothing_and_leaves_a_journal() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_taken_back_begins_nothing() {
+    let stop = Event::RunStopped { asked: "one".into(), by: "orchestrator".parse().unwrap(), comment: "execution one is ABORTED".into() };
+    let mut drive = begin(quiet(60, 4), policy("")).await;
+    assert!(matches!(drive.ask(&stop).await.unwrap(), Outcome::Rejected { .. }), "nobody asked for it");
+    // While its nodes are listed it is held, by its own pause; cut, it is over.
+    let opened = drive.engine.handle(&asked(bulk(vec![tagged("canary", 2), wave("rest", 2)]), "one", start()), start()).await.unwrap();
+    assert_eq!(drive.ask(&stop).await.unwrap(), Outcome::Accepted);
+    drive.engine.run(opened.actions, start()).await.unwrap();
+    assert_eq!(drive.ask(&stop).await.unwrap(), Outcome::Accepted);
+    assert!(matches!(drive.ask(&stop).await.unwrap(), Outcome::Stale { .. }));
+    let told = finish(drive).await;
+    told.holds();
+    assert!(told.installs().is_empty());
+    let ends: Vec<String> =
+        told.entries().await.into_iter().filter_map(|entry| if let Entry::CampaignEnded { why, .. } = entry { Some(why) } else { None }).collect();
+    assert_eq!(ends, ["stopped by orchestrator: execution one is ABORTED"]);
+    assert_eq!(told.summary.campaigns[0].state, "ended");
+}
+
+#[tokio::test]
 async fn documents_of_a_runs_own_go_around_the_install_and_not_around_its_proof() {
     let own = run::CustomDocuments { pre_patch: Some("StopIt".into()), patch: None, post_patch: Some("LookAtIt".into()) };
     let of = |own: run::CustomDocuments| BulkRun { custom_documents: BTreeMap::from([(Platform::Linux, own)]), ..bulk(vec![wave("all", 2)]) };

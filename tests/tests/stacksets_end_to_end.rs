@@ -1,0 +1,98 @@
+//! The whole system as the templates deploy it: stacks in a hub and its spokes, events carried by their rules, functions with their
+//! roles, until every finding has ended. What `tests/rig/stacks_end_to_end.py` does, and what must have come of it.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tidegate_tests::rig::{self, Clock, Ministack};
+
+/// As in `tests/rig/deploy_templates.py`: three spokes, and an account of no organization.
+const SPOKES: [&str; 3] = ["111122223333", "222233334444", "333344445555"];
+const FOREIGN: &str = "999988887777";
+/// An account whose stack was given another external id than the hub's.
+const WRONG: &str = "444455556666";
+
+fn fleet() -> Value {
+    let instance = |account: &str, region: &str, number: u32| json!({ "account": account, "region": region, "instance": format!("i-{number:017x}"), "platform": "Linux", "missing": 2 });
+    let mut instances = Vec::new();
+    for (place, account) in (0u32..).zip(SPOKES) {
+        instances.extend([instance(account, "us-east-1", 16 * place), instance(account, "us-east-1", 16 * place + 1)]);
+    }
+    instances.extend([instance(SPOKES[0], "eu-west-1", 0x80), instance(WRONG, "us-east-1", 0x100)]);
+    let account = |id: &str| json!({ "id": id, "ous": ["root", "workloads"], "state": "ACTIVE" });
+    let accounts: Vec<Value> = SPOKES.into_iter().chain([WRONG, rig::HUB]).map(account).collect();
+    json!({ "schema": "tidegate.fleet/1", "accounts": accounts, "instances": instances })
+}
+
+fn list<'a>(report: &'a Value, pointer: &str) -> &'a [Value] {
+    report.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+#[test]
+fn deployed_from_the_templates_it_patches_its_spokes_and_whoever_lacks_a_right_is_refused() {
+    let folder = tempfile::tempdir_in(rig::folder().unwrap()).unwrap();
+    let zip = rig::package(folder.path()).unwrap();
+    let clock = Clock::new(folder.path()).unwrap();
+    let hub = rig::ministack(Ministack { auth: true, env: clock.env() }).unwrap();
+    let world = rig::world(&fleet(), &hub, &["--tempo", "10"], &clock.env()).unwrap();
+    let (zip, clock_file) = (zip.display().to_string(), clock.file().display().to_string());
+    let arguments = ["--endpoint", &hub.endpoint, "--world", &world.endpoint, "--zip", &zip, "--clock", &clock_file];
+    let report = rig::drive("stacks_end_to_end.py", &arguments, &clock.env()).unwrap();
+    // Kept for whoever looks into a failure.
+    std::fs::write(rig::folder().unwrap().join("stacks_end_to_end.json"), format!("{report:#}")).unwrap();
+
+    assert_eq!(report["over"], true, "errors {}, trouble {}, standings {}", report["errors"], report["trouble"], report["standings"]);
+    assert_eq!(report["errors"], json!({}), "a function said ERROR or ran out of time");
+    assert_eq!(report["trouble"], json!([]));
+
+    // Patched by the world's own truth, and compliant by Config's word; one with another external id was never entered.
+    let hosts = report["hosts"].as_object().unwrap();
+    assert_eq!(hosts.len(), 8);
+    for (key, truth) in hosts {
+        let entered = !key.starts_with(WRONG);
+        let standing = &report["standings"][key]["standing"];
+        assert_eq!((truth["patched"].as_bool(), standing["state"] == "compliant"), (Some(entered), entered), "{key}: {truth} {standing}");
+        if !entered {
+            let why = standing["why"].as_str().unwrap();
+            assert!(standing["state"] == "unreachable" && why.contains("sts:AssumeRole"), "{standing}");
+        }
+    }
+    let mut installs: BTreeMap<String, usize> = BTreeMap::new();
+    for command in list(&report, "/commands").iter().filter(|command| command["operation"] == "Install") {
+        for instance in command["instances"].as_array().unwrap() {
+            *installs.entry(instance.to_string()).or_default() += 1;
+        }
+    }
+    assert_eq!((installs.len(), installs.values().max()), (7, Some(&1)), "{installs:?}");
+
+    // Every event came by the rules: of all that were seen, none was put into a queue by another way, and none stayed behind.
+    let courier = &report["courier"];
+    assert!(courier["seen"].as_u64() >= Some(8) && courier["delivered"].as_u64() > courier["seen"].as_u64(), "{courier}");
+    assert_eq!((&courier["unmatched"], &courier["lost"]), (&json!(0), &json!(0)), "{courier}");
+    // What nobody can read is the only thing that was refused.
+    let refused = list(&report, "/refused/refused");
+    assert_eq!((refused.len(), &report["refused"]["refused-fifo"]), (1, &json!([])), "{refused:?}");
+    assert_eq!(refused[0]["body"], "{not json");
+    // Both people of the quorum said yes by the links of the deployed page, each once.
+    let decided: Vec<&Value> = list(&report, "/approvals").iter().filter(|approval| approval["decided"].is_number()).collect();
+    assert!(decided.len() >= 2, "{decided:?}");
+    assert!(decided.iter().all(|approval| approval["decided"] == 200 && approval["again"] != 200), "{decided:?}");
+
+    // Nobody else gets in: not by the bus, not by the roles.
+    let strangers = &report["strangers"];
+    assert_eq!(strangers["event"], json!({"delivered": 0, "kept_out": [format!("Config Rules Compliance Change of {FOREIGN}")]}));
+    for role in ["PatchExecRole", "PatchVerifyRole"] {
+        for who in ["foreign account", "hub's administrator"] {
+            assert_eq!(strangers[format!("{who} as {role}")], "AccessDenied", "{strangers:#}");
+        }
+    }
+    // A function that lacks a right does nothing and loses nothing: the event waits until it has it.
+    let without = &report["without_a_right"];
+    assert!(without["said"][0].as_str().is_some_and(|line| line.contains("dynamodb:")), "{without}");
+    assert_eq!((&without["waiting_and_held"], &without["then"], &without["refused"]), (&json!([0, 1]), &json!([0, 0]), &json!([])), "{without}");
+
+    // The evidence is written by the function that may.
+    assert!(list(&report, "/evidence").iter().any(|name| name.as_str().is_some_and(|name| name.contains("journal"))), "{}", report["evidence"]);
+}
