@@ -76,6 +76,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 let found = found.map(|hosts| hosts.into_iter().find(|host| host.instance == target.instance));
                 self.answer(Event::Answer(Answer::LookedAt { target: target.clone(), found }), now).await
             }
+            Action::ReadHealth { wave, asked_at, alarms, touched } => self.read_health(wave, *asked_at, alarms, touched.as_ref(), now).await,
             Action::Notify(notice) => {
                 tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
                 match self.cloud().notify(notice).await {

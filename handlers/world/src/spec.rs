@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, TargetKey};
 
+use crate::alarm::AlarmSpec;
 use crate::faults::Faults;
 use crate::setup::Rival;
 
@@ -38,6 +39,12 @@ pub struct Spec {
     /// Documents and runbooks of the customer's own, which AWS does not come with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<String>,
+    /// CloudWatch alarms in the hub.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<AlarmSpec>,
+    /// Whether the hub's role may not read them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alarms_denied: bool,
     /// The accounts of the organization.
     pub accounts: Vec<AccountSpec>,
     /// The hosts.
