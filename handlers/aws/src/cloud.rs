@@ -2,6 +2,7 @@
 //! notices. Each part is a file below; this one ties them to the port.
 
 mod aggregate;
+mod alarms;
 mod automation;
 mod config;
 mod directory;
@@ -24,6 +25,7 @@ use tidegate_engine::ports::{AutomationRequest, Cloud, CommandSeen, Inventory, P
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
+use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, PersonId, Region, TargetKey};
 use tidegate_rules::catalog::CatalogEntry;
@@ -214,6 +216,10 @@ impl Cloud for AwsCloud {
 
     async fn findings(&self, at: &RuleAt, next: Option<&str>) -> Result<Paged<(TargetKey, Fact)>, SpokeFault> {
         aggregate::findings(&self.inner, at, next).await
+    }
+
+    async fn alarms(&self, names: &[String]) -> Result<Vec<AlarmSeen>, SpokeFault> {
+        alarms::read(&self.inner, names).await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
