@@ -35,6 +35,8 @@ SERVICES = {
     "ssm": ("ssm", "ssm"),
     "sts": ("sts", "sts"),
 }
+# Services that are asked without a crate of the SDK, by the target that a signed request names (handlers/aws/src/signed.rs).
+SIGNED = {"GraniteServiceVersion20100801": "cloudwatch"}
 # cfn-lint's advice that is not taken, and why.
 LINT_IGNORED = {
     # Queues, rules and log groups may go with their stack; what must stay says so (rules.guard).
@@ -68,6 +70,7 @@ def calls_in_sources():
                 continue
             code = path.read_text().split("#[cfg(test)]\nmod ")[0]
             called = set().union(*(operations.get(name, set()) for name in re.findall(r"\.([a-z0-9_]+)\(\)", code)))
+            called |= {f"{SIGNED[target]}:{operation}" for target, operation in re.findall(r'"([A-Za-z]+_?[0-9]*)\.([A-Za-z]+)"', code) if target in SIGNED}
             if called:
                 found[str(path.relative_to(ROOT))] = called
     return found

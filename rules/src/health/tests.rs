@@ -233,3 +233,56 @@ fn nothing_is_due_for_health_that_nobody_waits_for() {
     let no = campaign(0, &[(0, asked()), (1, told(&[("alarm errors", Severity::Unhealthy)]))]);
     assert_eq!(due_at(&Campaign { holds: alone.holds.clone(), ..no }), None, "only a person moves it on");
 }
+
+#[test]
+fn the_policies_of_the_guides_are_right() {
+    let fences = |page: &str| page.split("```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect::<Vec<_>>();
+    let health = fences(include_str!("../../../docs/guides/health.md"));
+    let snapshot = fences(include_str!("../../../docs/guides/snapshot.md"));
+    assert_eq!((health.len(), snapshot.len()), (1, 1));
+    let policy = crate::policy::parse(&health[0], "health.md").unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(policy.health.as_ref().unwrap().alarms, ["shop-errors", "shop-latency"]);
+    assert_eq!(policy.waves[0].alarms, ["shop-canary-errors"]);
+    let policy = crate::policy::parse(&snapshot[0], "snapshot.md").unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(policy.hooks.pre.as_deref(), Some("Acme-SnapshotVolumes"));
+}
+
+#[test]
+fn a_policy_says_what_it_asks_and_wrong_names_are_found() {
+    let plain = crate::policy::parse("name = \"p\"\n", "p.toml").unwrap();
+    assert!(!plain.to_json().contains("health") && !plain.to_json().contains("alarms"), "digests of yesterday stay");
+    let said = crate::policy::explain(&policy()).join("\n");
+    assert!(
+        said.contains("if one of the alarms `errors`, `latency` is in ALARM, or if more than 10% of the hosts of the wave are not heard of after it"),
+        "{said}"
+    );
+    assert!(
+        said.contains("asked again for 15 minutes, and then a person is asked") && said.contains("Waves have alarms of their own: `canary` `canary-errors`."),
+        "{said}"
+    );
+    // A wave's alarms alone are asked, too.
+    let own = "name = \"p\"\n[[wave]]\nname = \"a\"\nshare = \"5%\"\nalarms = [\"x\"]\n[[wave]]\nname = \"b\"\n";
+    assert_eq!(crate::policy::parse(own, "p.toml").unwrap().health, Some(HealthRule::default()));
+    let wrong = |text: &str| crate::policy::parse(&format!("name = \"p\"\n{text}"), "p.toml").unwrap_err().to_string();
+    assert!(wrong("[health]\nalarms = [\"arn:aws:cloudwatch:eu-west-1:111122223333:alarm:x\"]\n").contains("3:11: the alarm"), "ARN");
+    assert!(wrong("[health]\nalarms = [\"x\", \"x\"]\n").contains("stands twice"));
+    assert!(wrong("[health]\nalarms = [\"\"]\n").contains("is no name of one"));
+    assert!(wrong("[health]\nalarm = [\"x\"]\n").contains("unknown key `alarm`"));
+    assert!(wrong("[health]\nwait_secs = 5\n").contains("from 60 to 604800"));
+    assert!(wrong("[health]\non_unhealthy = \"panic\"\n").contains("expected one of"));
+}
+
+#[test]
+fn of_two_policies_all_alarms_are_asked() {
+    let mut other = policy();
+    other.health = Some(HealthRule { alarms: vec!["latency".into(), "more".into()], offline: Amount::Count(1), wait_secs: 60, halts: false });
+    other.waves[0].alarms = vec!["another".into()];
+    let both = policy().stricter(&other);
+    let rule = both.health.as_ref().unwrap();
+    assert_eq!(rule.alarms, ["errors", "latency", "more"]);
+    assert_eq!((rule.offline.of(100), rule.wait_secs, rule.halts), (1, 60, true));
+    assert_eq!(both.waves[0].alarms, ["canary-errors", "another"]);
+    other.health = None;
+    assert_eq!(policy().stricter(&other).health, policy().health, "what was approved is asked, whatever the policy says today");
+    assert_eq!(other.stricter(&policy()).health, policy().health);
+}
