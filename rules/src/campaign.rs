@@ -459,6 +459,9 @@ fn watch(desk: &mut Desk<'_>, policy: &Policy, campaign: &Campaign, id: &WaveId)
         lane::halt(desk, id, &why)?;
         held(desk, campaign, id, vec![Hold::LaneHalted { why }])?;
     }
+    if let gate::Answer::Hold(hold) = health::gate(policy, campaign, id.index, wave, desk.now()) {
+        held(desk, campaign, id, vec![hold])?;
+    }
     bulk::stop::pass_errors(desk, campaign, id, tally)?;
     if pin::is_over(policy, campaign.pin.as_ref(), desk.now()) && tally.done < u64::from(wave.cells) {
         // The wave took longer than its patch set lives: whoever has not started waits for the new one at the gates.

@@ -307,7 +307,9 @@ pub fn on_told(desk: &mut Desk<'_>, told: &Told<'_>) -> Result<Outcome, Missing>
         Ok(alarms) => (alarms.clone(), None),
         Err(fault) => (Vec::new(), Some(fault.to_string())),
     };
-    let why = say(&counted);
+    // What stops it is what a person is told, and what their word covers.
+    let unhealthy: Vec<&Cause> = counted.iter().copied().filter(|cause| cause.severity == Severity::Unhealthy).collect();
+    let why = say(&unhealthy);
     let step = HealthStep::Seen { alarms, fault, away: told.away.cloned(), causes: causes.clone(), again_at };
     desk.record(Entry::Health { wave: id.clone(), step })?;
     if worst == Some(Severity::Unhealthy) {
@@ -394,6 +396,10 @@ pub(crate) fn apply(campaign: &mut Campaign, wave: &WaveId, at: Timestamp, step:
                 *known = cause.severity.max(*known);
             }
             **health = Health { passed, ..Health::default() };
+            campaign.holds.retain(|hold| !matches!(hold, Hold::Unhealthy { .. } | Hold::HealthInconclusive { .. }));
+            if let CampaignPhase::Running { look_at, .. } = &mut campaign.phase {
+                *look_at = Some(at);
+            }
         }
     }
 }
