@@ -21,7 +21,7 @@ use tidegate_world::listen::{self, Listening};
 use tidegate_world::{AccountSpec, AlarmSpec, Spec, World};
 use tokio::net::TcpListener;
 
-const HUB: &str = "999988887777";
+const HUB: &str = "123456789012";
 
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
