@@ -97,6 +97,18 @@ pub enum Action {
     },
     /// Look at one target again.
     LookAt(TargetKey),
+    /// Ask whether what a campaign has touched is well.
+    ReadHealth {
+        /// The wave that waits for the answer, or is watched.
+        wave: WaveId,
+        /// When it was asked: names the question.
+        asked_at: Timestamp,
+        /// Alarms in the hub.
+        alarms: Vec<String>,
+        /// The wave whose hosts must have been heard of again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        touched: Option<WaveId>,
+    },
     /// Tell the operators.
     Notify(Notice),
 }
@@ -154,6 +166,10 @@ pub enum NoticeKind {
     CordPulled,
     /// An exemption ends within a week.
     ExemptionEnding,
+    /// The health check said no.
+    Unhealthy,
+    /// The health check could not say for as long as the policy waits.
+    HealthInconclusive,
 }
 
 impl NoticeKind {
@@ -170,6 +186,8 @@ impl NoticeKind {
             Self::DeadlineBreach => "deadline_breach",
             Self::CordPulled => "cord_pulled",
             Self::ExemptionEnding => "exemption_ending",
+            Self::Unhealthy => "unhealthy",
+            Self::HealthInconclusive => "health_inconclusive",
         }
     }
 }

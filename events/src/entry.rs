@@ -473,6 +473,13 @@ pub enum Entry {
         /// What.
         step: crate::schedule::ScheduleStep,
     },
+    /// Something became of a campaign's health.
+    Health {
+        /// The wave that waits for the answer, or is watched.
+        wave: WaveId,
+        /// What.
+        step: crate::health::HealthStep,
+    },
     /// What only bulk runs have.
     Bulk(crate::bulk::BulkEntry),
     /// An exemption ends soon.

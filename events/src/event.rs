@@ -343,6 +343,17 @@ pub enum Answer {
         /// What was found; `None` where it is not registered.
         found: Result<Option<Host>, SpokeFault>,
     },
+    /// Whether what a campaign has touched is well.
+    Health {
+        /// The wave that waits for the answer, or is watched.
+        wave: WaveId,
+        /// When it was asked: answers to older questions are void.
+        asked_at: Timestamp,
+        /// The alarms that were found, or why they could not be read; those that are absent do not exist.
+        alarms: Result<Vec<crate::health::AlarmSeen>, SpokeFault>,
+        /// Hosts that were not heard of again, where that was asked.
+        away: Option<crate::health::Away>,
+    },
 }
 
 /// A member of a roster, before anything is known about it.

@@ -124,6 +124,9 @@ pub enum Hold {
     HealthInconclusive {
         /// What it said.
         why: String,
+        /// Until when it is asked again by itself before a person is needed; `None`: that time is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// Approval is asked and not given by enough people.
     AwaitingApproval {
@@ -195,6 +198,8 @@ impl Hold {
         match self {
             Self::Frozen { until, .. } | Self::Baking { until, .. } | Self::SendAmbiguous { until } => Some(*until),
             Self::WindowClosed { opens_at } | Self::TooLateInWindow { opens_at, .. } => *opens_at,
+            // By then operators are told, whatever it says.
+            Self::HealthInconclusive { until, .. } => *until,
             _ => None,
         }
     }
@@ -208,7 +213,7 @@ impl Hold {
                 | Self::Paused { .. }
                 | Self::CampaignOver { .. }
                 | Self::Unhealthy { .. }
-                | Self::HealthInconclusive { .. }
+                | Self::HealthInconclusive { until: None, .. }
                 | Self::AwaitingApproval { .. }
                 | Self::CalendarClosed { .. }
                 | Self::NeedsPerson { .. }
@@ -236,7 +241,8 @@ impl fmt::Display for Hold {
             Self::TooLateInWindow { cutoff_at, opens_at: None } => write!(f, "too late to start before the cutoff at {cutoff_at}, and no window follows"),
             Self::PatchSetExpired => f.write_str("the pinned patch set is older than it lives; a new one is pinned, watched and asked for"),
             Self::Unhealthy { why } => write!(f, "the health check says no: {why}"),
-            Self::HealthInconclusive { why } => write!(f, "the health check could not say: {why}; a person must look"),
+            Self::HealthInconclusive { why, until: Some(until) } => write!(f, "the health check can't say yet: {why}; it is asked again until {until}"),
+            Self::HealthInconclusive { why, until: None } => write!(f, "the health check could not say: {why}; a person must look"),
             Self::AwaitingApproval { digest, have, need } => write!(f, "{have} of {need} approvals for digest {}", digest.short()),
             Self::BlastRadius { scope, limit } => write!(f, "the blast radius of {scope} is used up (at most {limit} at once)"),
             Self::SpokeClosed { why } => write!(f, "the spoke can't be entered: {why}"),

@@ -12,6 +12,7 @@ pub mod deadline;
 pub mod entry;
 pub mod event;
 pub mod fact;
+pub mod health;
 pub mod hold;
 pub mod host;
 pub mod id;

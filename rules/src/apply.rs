@@ -83,6 +83,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 inventory: 0,
                 bulk: None,
                 paused: None,
+                health: None,
             };
             book.put(Key::campaign(campaign), State::Campaign(Box::new(opened)))?;
         }
@@ -192,6 +193,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         Entry::WaveOpened { wave, clearance } => {
             let campaign = campaign_mut(book, &wave.campaign)?;
             campaign.holds.clear();
+            crate::health::opened(campaign, at);
             look_at(campaign, Some(later(at, crate::campaign::LOOK_EVERY_SECS)));
             if let Some(pin) = &mut campaign.pin {
                 pin.used_at = pin.used_at.or(Some(at));
@@ -202,6 +204,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         Entry::WaveBaking { wave, until, .. } => {
             let campaign = campaign_mut(book, &wave.campaign)?;
             look_at(campaign, Some(*until));
+            crate::health::baking(campaign, at);
             let opened_at = match &wave_mut(campaign, wave)?.stage {
                 WaveStage::Open { at, .. } => *at,
                 _ => at,
@@ -211,6 +214,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         Entry::WaveProven { wave } => {
             let campaign = campaign_mut(book, &wave.campaign)?;
             campaign.holds.clear();
+            crate::health::proven(campaign);
             look_at(campaign, None);
             stage(campaign, wave, WaveStage::Proven)?;
         }
@@ -424,6 +428,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 wave_mut(campaign, wave)?.forgiven = *bad;
             }
         }
+        Entry::Health { wave, step } => crate::health::apply(campaign_mut(book, &wave.campaign)?, wave, at, step),
         Entry::Bulk(entry) => crate::bulk::apply::apply(book, at, entry)?,
         Entry::CordMoved { pulled, by, kill, comment } => open::cord_moved(organization_mut(book)?, *pulled, by, *kill, comment, at),
         Entry::Deadline { target, step } => {

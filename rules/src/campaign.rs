@@ -16,7 +16,7 @@ use crate::desk::{Desk, Missing, later, secs_between};
 use crate::key::{DOORS, Key};
 use crate::policy::Policy;
 use crate::state::{Campaign, CampaignPhase, Lane, WaveStage};
-use crate::{approval, bake, bucket, bulk, deadline, exemption, gate, lane, pin, plan, target, window};
+use crate::{approval, bake, bucket, bulk, deadline, exemption, gate, health, lane, pin, plan, target, window};
 
 /// How long a closing campaign waits for answers before it asks again, in seconds.
 pub const CLOSING_AGAIN_SECS: i64 = 300;
@@ -432,7 +432,8 @@ fn try_open(desk: &mut Desk<'_>, campaign: &Campaign, id: &WaveId) -> Result<boo
             if holds.iter().any(|hold| matches!(hold, Hold::AwaitingApproval { .. })) {
                 ask_again(desk, id)?;
             }
-            held(desk, campaign, id, holds)?;
+            held(desk, campaign, id, holds.clone())?;
+            health::at_gate(desk, id, &holds)?;
         }
     }
     Ok(false)
@@ -451,11 +452,15 @@ fn held(desk: &mut Desk<'_>, campaign: &Campaign, id: &WaveId, holds: Vec<Hold>)
 fn watch(desk: &mut Desk<'_>, policy: &Policy, campaign: &Campaign, id: &WaveId) -> Result<bool, Missing> {
     let Some(wave) = campaign.wave(id.index) else { return Ok(false) };
     let tally = bake::tallied(desk, id)?;
+    health::watch(desk, policy, campaign, id)?;
     if let Some(why) = bake::overspent(policy, wave, tally)
         && desk.lane(&id.campaign.lane)?.halted.is_none()
     {
         lane::halt(desk, id, &why)?;
         held(desk, campaign, id, vec![Hold::LaneHalted { why }])?;
+    }
+    if let gate::Answer::Hold(hold) = health::gate(policy, campaign, id.index, wave, desk.now()) {
+        held(desk, campaign, id, vec![hold])?;
     }
     bulk::stop::pass_errors(desk, campaign, id, tally)?;
     if pin::is_over(policy, campaign.pin.as_ref(), desk.now()) && tally.done < u64::from(wave.cells) {
@@ -483,6 +488,7 @@ fn bake_out(desk: &mut Desk<'_>, policy: &Policy, campaign: &Campaign, id: &Wave
     let Some(wave) = campaign.wave(id.index) else { return Ok(false) };
     let tally = bake::tallied(desk, id)?;
     let lane_state = desk.lane(&id.campaign.lane)?;
+    health::watch(desk, policy, campaign, id)?;
     if let Some(halt) = &lane_state.halted {
         held(desk, campaign, id, vec![Hold::LaneHalted { why: halt.why.clone() }])?;
         return Ok(false);
@@ -490,6 +496,10 @@ fn bake_out(desk: &mut Desk<'_>, policy: &Policy, campaign: &Campaign, id: &Wave
     if let Some(why) = bake::overspent(policy, wave, tally) {
         lane::halt(desk, id, &why)?;
         held(desk, campaign, id, vec![Hold::LaneHalted { why }])?;
+        return Ok(false);
+    }
+    if let gate::Answer::Hold(hold) = health::gate(policy, campaign, id.index, wave, desk.now()) {
+        held(desk, campaign, id, vec![hold])?;
         return Ok(false);
     }
     if desk.now() < until {

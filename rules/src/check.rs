@@ -109,6 +109,9 @@ impl Checker {
                 let earlier_proven =
                     self.campaign(wave).is_some_and(|campaign| campaign.waves.iter().take(usize::from(wave.index)).all(|wave| wave.stage == WaveStage::Proven));
                 self.expect(earlier_proven, 3, || format!("wave {wave} opened before an earlier one was proven"));
+                let asks = self.campaign(wave).and_then(|campaign| self.policies.get(&campaign.policy)).is_some_and(|policy| policy.health.is_some());
+                let healthy = self.campaign(wave).and_then(|campaign| campaign.health.as_deref()).is_some_and(|health| health.is_yes(wave.index, line.at));
+                self.expect(!asks || healthy, 13, || format!("wave {wave} opened although nobody said that all is well"));
             }
             Entry::WaveProven { wave } => {
                 let baked = self.campaign(wave).and_then(|campaign| campaign.wave(wave.index)).is_some_and(|wave| match wave.stage {

@@ -13,7 +13,7 @@ use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
 use crate::key::Key;
 use crate::state::CampaignPhase;
-use crate::target;
+use crate::{health, target};
 
 /// Why something is paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,19 @@ pub fn steer(desk: &mut Desk<'_>, steer: &Steer) -> Result<Outcome, Missing> {
         },
     };
     if paused != steer.go {
-        return Ok(Outcome::Duplicate);
+        return match &steer.on {
+            // It is not paused, but its health may hold it.
+            Steered::Campaign(id) if steer.go && desk.campaign(id)?.is_some_and(health::is_held) => {
+                if steer.comment.trim().is_empty() {
+                    return Ok(Outcome::rejected("a comment is required: say why it may go on".into()));
+                }
+                if let Some(halt) = desk.lane(&id.lane)?.halted {
+                    return Ok(Outcome::rejected(format!("lane `{}` is halted ({}): resume the lane", id.lane, halt.why)));
+                }
+                health::release(desk, id, &steer.by, &steer.comment).map(|_| Outcome::Accepted)
+            }
+            _ => Ok(Outcome::Duplicate),
+        };
     }
     if steer.comment.trim().is_empty() {
         return Ok(Outcome::rejected(format!("a comment is required: say why it {}", if steer.go { "may go on" } else { "is paused" })));

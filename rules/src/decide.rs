@@ -6,7 +6,7 @@ use tidegate_events::fact::InvocationStatus;
 
 use crate::catalog::PATCH_COMPLIANCE;
 use crate::desk::{Desk, Missing};
-use crate::{approval, batch, bulk, campaign, cell, control, deadline, exemption, lane, schedule, target, verdicts};
+use crate::{approval, batch, bulk, campaign, cell, control, deadline, exemption, health, lane, schedule, target, verdicts};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +140,7 @@ fn answered(desk: &mut Desk<'_>, answer: &Answer) -> Result<Outcome, Missing> {
         Answer::Reevaluated { cell, outcome } => cell::on_reevaluated(desk, cell, outcome),
         Answer::ComplianceRead { cell, asked, seen } => cell::on_compliance_read(desk, cell, asked, seen),
         Answer::LookedAt { target, found } => target::on_looked_at(desk, target, found),
+        Answer::Health { wave, asked_at, alarms, away } => health::on_told(desk, &health::Told { wave, asked_at: *asked_at, alarms, away: away.as_ref() }),
     }?;
     Ok(Outcome::Accepted)
 }

@@ -10,7 +10,7 @@ use crate::desk::{Desk, Missing, later};
 use crate::policy::Policy;
 use crate::state::{Campaign, CampaignPhase, Lane, Organization, Wave, WaveStage};
 use crate::window::{self, Opening};
-use crate::{approval, freeze, pin};
+use crate::{approval, freeze, health, pin};
 
 /// What a gate answers. `Fail` is a no that waiting will not change: a person must decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Answer {
     Pass,
     /// Not now.
     Hold(Hold),
+    /// Not known: it is asked once every other gate says yes.
+    Ask(Hold),
     /// No.
     Fail(Hold),
 }
@@ -68,7 +70,7 @@ pub struct Look<'a> {
 type Gate = fn(&Look<'_>) -> Answer;
 
 /// The gates in order. Adding one is one line here and one row in the decision table.
-const GATES: [(&str, Gate); 8] = [
+const GATES: [(&str, Gate); 9] = [
     ("stop cord", stop_cord),
     ("lane", lane),
     ("pause", paused),
@@ -76,6 +78,7 @@ const GATES: [(&str, Gate); 8] = [
     ("earlier wave", earlier_wave),
     ("window", open_window),
     ("patch set", patch_set),
+    ("health", healthy),
     ("approval", approved),
 ];
 
@@ -84,13 +87,18 @@ const GATES: [(&str, Gate); 8] = [
 /// # Errors
 /// Every hold, in gate order; the first is the one that matters most.
 pub fn clear(look: &Look<'_>) -> Result<Clearance, Vec<Hold>> {
-    let holds: Vec<Hold> = GATES
-        .iter()
-        .filter_map(|(_, gate)| match gate(look) {
-            Answer::Pass => None,
-            Answer::Hold(hold) | Answer::Fail(hold) => Some(hold),
-        })
-        .collect();
+    let (mut holds, mut unasked) = (Vec::new(), Vec::new());
+    for (_, gate) in GATES {
+        match gate(look) {
+            Answer::Pass => {}
+            Answer::Hold(hold) | Answer::Fail(hold) => holds.push(hold),
+            Answer::Ask(hold) => unasked.push(hold),
+        }
+    }
+    // What nobody has asked yet is no reason beside those that are known; alone it holds like any other.
+    if holds.is_empty() {
+        holds = unasked;
+    }
     if !holds.is_empty() {
         return Err(holds);
     }
@@ -218,6 +226,10 @@ fn patch_set(look: &Look<'_>) -> Answer {
         Some(_) => Answer::Pass,
         None => Answer::Hold(Hold::Doubt { what: "no patch set is pinned".into() }),
     }
+}
+
+fn healthy(look: &Look<'_>) -> Answer {
+    health::gate(look.policy, look.campaign, look.id.index, look.wave, look.now)
 }
 
 fn approved(look: &Look<'_>) -> Answer {

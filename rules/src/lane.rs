@@ -1,6 +1,7 @@
 //! What holds for a whole lane, or for everything: halts and resumes, the stop cord, change calendars.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tidegate_events::action::{NoticeKind, Nudge};
 use tidegate_events::id::{LaneId, PersonId, WaveId};
 use tidegate_events::{Action, Entry};
@@ -8,7 +9,18 @@ use tidegate_events::{Action, Entry};
 use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
 use crate::state::{Lane, Organization};
-use crate::{bake, control};
+use crate::{bake, control, health};
+
+/// Why a lane is halted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// By which wave.
+    pub wave: WaveId,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
+}
 
 /// Halts a lane: the next campaign must not install what this one failed with.
 ///
@@ -30,11 +42,24 @@ pub fn halt(desk: &mut Desk<'_>, wave: &WaveId, why: &str) -> Result<(), Missing
 /// When something is not loaded.
 pub fn resume(desk: &mut Desk<'_>, id: &LaneId, by: &PersonId, comment: &str) -> Result<Outcome, Missing> {
     let lane: Lane = desk.lane(id)?;
-    if lane.halted.is_none() && lane.paused.is_none() {
+    let health = lane.running.clone().filter(|_| lane.halted.is_some() || lane.paused.is_none());
+    let held = match &health {
+        Some(running) => desk.campaign(running)?.is_some_and(|campaign| match &lane.halted {
+            // A lane that was halted for something else goes on, and what holds its campaign goes on holding it.
+            Some(halt) => health::is_cause(campaign, &halt.why),
+            None => health::is_held(campaign),
+        }),
+        None => false,
+    };
+    if lane.halted.is_none() && lane.paused.is_none() && !held {
         return Ok(if lane.newest == 0 { Outcome::rejected(format!("lane `{id}` is not known")) } else { Outcome::Duplicate });
     }
     if comment.trim().is_empty() {
         return Ok(Outcome::rejected("a comment is required: say why the lane may go on".into()));
+    }
+    if let (Some(running), true, None) = (&health, held, &lane.halted) {
+        health::release(desk, running, by, comment)?;
+        return Ok(Outcome::Accepted);
     }
     let Some(halt) = &lane.halted else {
         desk.record(Entry::LaneResumed { lane: id.clone(), by: by.clone(), comment: comment.trim().to_owned(), forgiven: None })?;
@@ -44,10 +69,15 @@ pub fn resume(desk: &mut Desk<'_>, id: &LaneId, by: &PersonId, comment: &str) ->
         };
     };
     let bad = bake::tallied(desk, &halt.wave)?.bad;
-    if desk.campaign(&halt.wave.campaign)?.is_none() {
+    let Some(halting) = desk.campaign(&halt.wave.campaign)?.cloned() else {
         return Err(Missing::Corrupt(format!("lane `{id}` is halted by a campaign that is not there")));
-    }
+    };
+    // Whoever lets an alarm pass has said nothing about failures.
+    let bad = if held { halting.wave(halt.wave.index).map_or(0, |wave| wave.forgiven) } else { bad };
     desk.record(Entry::LaneResumed { lane: id.clone(), by: by.clone(), comment: comment.trim().to_owned(), forgiven: Some((halt.wave.clone(), bad)) })?;
+    if let (Some(running), true) = (&health, held) {
+        health::release(desk, running, by, comment)?;
+    }
     desk.ask(Action::NudgeCells(halt.wave.clone()));
     desk.ask(Action::Nudge(Nudge::Campaign(halt.wave.campaign.clone())));
     Ok(Outcome::Accepted)
@@ -105,7 +135,9 @@ impl Organization {
 pub fn on_calendar(desk: &mut Desk<'_>, calendar: &str, open: bool, at: Timestamp, turns_at: Option<Timestamp>) -> Result<Outcome, Missing> {
     let organization = desk.organization()?;
     match organization.calendars.get(calendar) {
-        Some((known, since)) if *since <= at && *known == open && organization.calendar_turns.get(calendar) == turns_at.as_ref() => return Ok(Outcome::Duplicate),
+        Some((known, since)) if *since <= at && *known == open && organization.calendar_turns.get(calendar) == turns_at.as_ref() => {
+            return Ok(Outcome::Duplicate);
+        }
         Some((_, since)) if *since >= at => return Ok(Outcome::Stale { why: format!("the calendar's state at {since} is known") }),
         _ => {}
     }

@@ -26,6 +26,7 @@ pub mod forecast;
 pub mod freeze;
 pub mod gate;
 pub mod group;
+pub mod health;
 pub mod key;
 pub mod lane;
 pub mod open;

@@ -25,6 +25,7 @@ use crate::catalog::{self, CatalogEntry, Hooks, Wish};
 use crate::deadline::Sla;
 pub use crate::exemption::ExemptionTerms;
 pub use crate::group::{Group, Span};
+use crate::health::HealthRule;
 use crate::schedule::Schedule;
 use crate::window::{self, Opening, WindowError};
 
@@ -209,6 +210,9 @@ pub struct Policy {
     /// Documents that run around the install.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
+    /// What is asked about the health of what a wave has touched, before the next one starts; `None` asks nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthRule>,
     /// The catalog entry that it rolls out, where that is one of the user's own: pinned and digested with the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_entry: Option<Box<CatalogEntry>>,
@@ -297,6 +301,9 @@ pub struct Wave {
     /// Hooks of its own; the policy's where one is not named.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
+    /// Alarms of its own, asked beside the policy's while it runs and bakes and before the next wave starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
     /// Documents that a bulk run brings, by platform. Nobody writes these: they come from [`policy_for`](crate::bulk::policy_for).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub documents: BTreeMap<Platform, Wish>,

@@ -15,6 +15,7 @@ use tidegate_events::host::{Host, Platform};
 use tidegate_events::id::{BatchId, CampaignId, CellId, CommandId, Digest, InstanceId, LaneId, PersonId, Region, SnapshotId, TargetKey, WaveId};
 
 pub use crate::control::Pause;
+pub use crate::lane::Halt;
 pub use crate::open::{Open, Pull};
 pub use scheduled::Scheduled;
 pub use target::Target;
@@ -132,17 +133,6 @@ impl Lane {
     }
 }
 
-/// Why a lane is halted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Halt {
-    /// By which wave.
-    pub wave: WaveId,
-    /// Why.
-    pub why: String,
-    /// When.
-    pub at: Timestamp,
-}
-
 /// A target on a roster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterEntry {
@@ -208,6 +198,9 @@ pub struct Campaign {
     /// Who paused it, while it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
+    /// How its health stands, once it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Box<crate::health::Health>>,
 }
 
 /// A patch set.
@@ -285,7 +278,7 @@ impl Campaign {
         match &self.phase {
             CampaignPhase::Collecting { close_at } => Some(*close_at),
             CampaignPhase::Closing { since, .. } => Some(crate::desk::later(*since, crate::campaign::CLOSING_AGAIN_SECS)),
-            CampaignPhase::Running { look_at, .. } => *look_at,
+            CampaignPhase::Running { look_at, .. } => look_at.iter().copied().chain(crate::health::due_at(self)).min(),
             CampaignPhase::Cut | CampaignPhase::Ended { .. } => None,
         }
     }

@@ -11,6 +11,7 @@ use tidegate_engine::store::{ActionId, Commit, Store};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
+use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{CommandId, InstanceId, TargetKey};
 use tokio::sync::Notify;
@@ -205,6 +206,9 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     }
     async fn calendar(&self, calendar: &str) -> Result<CalendarSeen, SpokeFault> {
         self.fuse.around("calendar", self.inner.calendar(calendar), unanswered).await
+    }
+    async fn alarms(&self, names: &[String]) -> Result<Vec<AlarmSeen>, SpokeFault> {
+        self.fuse.around("alarms", self.inner.alarms(names), unanswered).await
     }
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
         self.fuse.around("notify", self.inner.notify(notice), unanswered).await

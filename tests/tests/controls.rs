@@ -15,13 +15,13 @@ use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::Engine;
 use tidegate_engine::store::Store;
 use tidegate_events::Entry;
+use tidegate_events::Hold;
 use tidegate_events::control::{Retried, Retry, Steer, Steered};
 use tidegate_events::entry::{RunStep, Standing};
 use tidegate_events::event::Event;
 use tidegate_events::fact::InvocationStatus;
-use tidegate_events::journal::Line;
-use tidegate_events::Hold;
 use tidegate_events::id::{AccountId, PersonId, Region, TargetKey};
+use tidegate_events::journal::Line;
 use tidegate_rules::State;
 use tidegate_rules::apply::Fold;
 use tidegate_rules::check::Checker;
@@ -303,8 +303,7 @@ async fn most_at_once(drive: &mut Drive, groups: &[Vec<TargetKey>]) -> (u64, usi
             }
         };
         drive.move_to(next, &mut watch).await.unwrap();
-        let now: Vec<usize> =
-            groups.iter().map(|group| group.iter().filter(|key| drive.engine.cloud().truth(key).unwrap().installing_now).count()).collect();
+        let now: Vec<usize> = groups.iter().map(|group| group.iter().filter(|key| drive.engine.cloud().truth(key).unwrap().installing_now).count()).collect();
         installing = installing.max(now.iter().copied().max().unwrap());
         together = together.max(now.iter().sum());
         if groups.iter().flatten().all(|key| drive.engine.cloud().truth(key).unwrap().is_patched()) {

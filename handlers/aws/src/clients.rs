@@ -10,7 +10,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::{Builder as HttpBuilder, ConnectorBuilder, tls};
+use aws_smithy_http_client::{Builder as HttpBuilder, Connector, ConnectorBuilder, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::{TimeoutConfig, TimeoutConfigBuilder};
@@ -19,6 +19,7 @@ use tidegate_events::id::{AccountId, Region};
 
 use crate::cloud::meter::{Meter, Watch};
 use crate::secret::Secret;
+use crate::signed;
 use crate::trust::Trust;
 
 /// Connecting, in seconds.
@@ -50,12 +51,18 @@ struct Inner {
     organizations: OnceLock<aws_sdk_organizations::Client>,
     config_service: OnceLock<aws_sdk_config::Client>,
     s3: OnceLock<aws_sdk_s3::Client>,
+    trust: Trust,
+    connector: OnceLock<Connector>,
 }
 
 impl Hub {
     /// Takes the SDK configuration and adds what it leaves open: time-outs, retries, clock and one pool of connections for all
     /// clients, spokes' included. Makes no client and sends nothing. `account` is where the hub's own calls are counted.
     pub fn new(config: SdkConfig, account: Option<AccountId>) -> Self {
+        Self::trusting(config, account, Trust::System)
+    }
+
+    fn trusting(config: SdkConfig, account: Option<AccountId>, trust: Trust) -> Self {
         let region = config.region().and_then(|region| region.as_ref().parse().ok());
         Self {
             inner: Arc::new(Inner {
@@ -71,6 +78,8 @@ impl Hub {
                 organizations: OnceLock::new(),
                 config_service: OnceLock::new(),
                 s3: OnceLock::new(),
+                trust,
+                connector: OnceLock::new(),
             }),
         }
     }
@@ -80,7 +89,7 @@ impl Hub {
         // The pool of connections is made first, so that the loader makes none of its own for credentials that need one.
         // On the heap: the loader's futures nest deeper than the compiler lays out.
         let config = Box::pin(aws_config::defaults(BehaviorVersion::latest()).http_client(pooled_https(trust)).load()).await;
-        Self::new(config, account)
+        Self::trusting(config, account, trust)
     }
 
     /// The completed configuration.
@@ -167,6 +176,11 @@ impl Hub {
             let config = aws_sdk_config::config::Builder::from(&self.inner.config).interceptor(self.watch("config"));
             aws_sdk_config::Client::from_conf(config.build())
         })
+    }
+
+    /// Connections for what is asked without a client of the SDK.
+    pub(crate) fn connector(&self) -> &Connector {
+        self.inner.connector.get_or_init(|| signed::connector(self.inner.trust, ATTEMPT_SECS))
     }
 
     /// S3.

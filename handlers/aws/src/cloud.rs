@@ -2,6 +2,7 @@
 //! notices. Each part is a file below; this one ties them to the port.
 
 mod aggregate;
+mod alarms;
 mod automation;
 mod calendar;
 mod config;
@@ -25,6 +26,7 @@ use tidegate_engine::ports::{AutomationRequest, CalendarSeen, Cloud, CommandSeen
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
+use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, PersonId, Region, TargetKey};
 use tidegate_rules::catalog::CatalogEntry;
@@ -219,6 +221,10 @@ impl Cloud for AwsCloud {
 
     async fn calendar(&self, calendar: &str) -> Result<CalendarSeen, SpokeFault> {
         calendar::look(&self.inner, calendar).await
+    }
+
+    async fn alarms(&self, names: &[String]) -> Result<Vec<AlarmSeen>, SpokeFault> {
+        alarms::read(&self.inner, names).await
     }
 
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {

@@ -1,23 +1,12 @@
 //! The console as its callers reach it who have an AWS identity: requests signed with Signature Version 4, as an HTTP API or a
 //! function URL with `AWS_IAM` wants them.
 
-use std::time::{Duration, SystemTime};
-
-use aws_credential_types::provider::ProvideCredentials;
-use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SigningSettings};
-use aws_sigv4::sign::v4;
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::{Connector, ConnectorBuilder, tls};
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};
-use aws_smithy_runtime_api::http::Request;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_http_client::Connector;
 
 use crate::clients::Hub;
+use crate::signed::{self, Ask};
+use crate::trust::Trust;
 
-/// Connecting, in seconds.
-const CONNECT_SECS: u64 = 5;
 /// A whole answer, in seconds: the first one after a while starts the function.
 const ANSWER_SECS: u64 = 30;
 
@@ -63,13 +52,7 @@ impl Console {
         let named = hub.region().map(ToString::to_string);
         let (service, in_host) = place_of(rest);
         let region = in_host.or(named).ok_or_else(|| format!("the Region of `{url}` is not known: set `AWS_REGION`"))?;
-        let settings =
-            HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(CONNECT_SECS)).read_timeout(Duration::from_secs(ANSWER_SECS)).build();
-        let mut connector = ConnectorBuilder::default().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc));
-        connector.set_connector_settings(Some(settings));
-        connector.set_sleep_impl(Some(SharedAsyncSleep::new(TokioSleep::new())));
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
-        Ok(Self { hub, url: url.to_owned(), host: rest.to_owned(), service, region, connector: connector.build() })
+        Ok(Self { hub, url: url.to_owned(), host: rest.to_owned(), service, region, connector: signed::connector(Trust::System, ANSWER_SECS) })
     }
 
     /// `GET` of this path with these fields.
@@ -91,36 +74,13 @@ impl Console {
     }
 
     async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Answer, String> {
-        let uri = format!("{}{path}", self.url);
         let mut headers = vec![("host".to_owned(), self.host.clone())];
         if !body.is_empty() {
             headers.push(("content-type".to_owned(), "application/json".to_owned()));
         }
-        headers.extend(self.sign(method, &uri, &headers, &body).await?);
-        let wrong = |error: &dyn std::fmt::Display| format!("the request can't be made: {error}");
-        let mut request = Request::new(SdkBody::from(body));
-        request.set_method(method).map_err(|error| wrong(&error))?;
-        request.set_uri(uri).map_err(|error| wrong(&error))?;
-        for (name, value) in headers {
-            request.headers_mut().try_insert(name, value).map_err(|error| wrong(&error))?;
-        }
-        let answer = self.connector.call(request).await.map_err(|error| format!("`{}` does not answer: {}", self.url, causes(&error)))?;
-        let status = answer.status().as_u16();
-        let body = ByteStream::new(answer.into_body()).collect().await.map_err(|error| format!("`{}` broke off its answer: {error}", self.url))?;
-        Ok(Answer { status, body: body.to_vec() })
-    }
-
-    /// Headers that prove who asks.
-    async fn sign(&self, method: &str, uri: &str, headers: &[(String, String)], body: &[u8]) -> Result<Vec<(String, String)>, String> {
-        let provider = self.hub.sdk_config().credentials_provider().ok_or("no AWS credentials are configured")?;
-        let identity = provider.provide_credentials().await.map_err(|error| format!("no AWS credentials: {}", causes(&error)))?.into();
-        let wrong = |error: &dyn std::fmt::Display| format!("the request can't be signed: {error}");
-        let params = v4::SigningParams::builder().identity(&identity).region(&self.region).name(self.service);
-        let params = params.time(SystemTime::from(self.hub.now())).settings(SigningSettings::default()).build().map_err(|error| wrong(&error))?;
-        let signed = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let request = SignableRequest::new(method, uri, signed, SignableBody::Bytes(body)).map_err(|error| wrong(&error))?;
-        let (made, _) = http_request::sign(request, &params.into()).map_err(|error| wrong(&error))?.into_parts();
-        Ok(made.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        let ask = Ask { service: self.service, region: &self.region, method, uri: format!("{}{path}", self.url), headers, body };
+        let (status, body) = signed::send(&self.hub, &self.connector, ask).await.map_err(|why| format!("`{}`: {why}", self.url))?;
+        Ok(Answer { status, body })
     }
 }
 
@@ -137,17 +97,6 @@ fn place_of(host: &str) -> (&'static str, Option<String>) {
 fn is_loopback(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
     name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// An error with everything that caused it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -10,4 +10,5 @@ pub mod queue;
 pub mod random;
 pub mod refused;
 pub mod secret;
+mod signed;
 pub mod trust;

@@ -3,9 +3,11 @@
 
 mod bulk;
 pub mod commit;
+pub mod counts;
 pub mod door;
 pub mod error;
 pub mod handle;
+mod health;
 pub mod perform;
 pub mod ports;
 pub mod probe;

@@ -12,7 +12,7 @@ use tidegate_events::fact::Fact;
 use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, InstanceId, Region, TargetKey, WaveId};
 use tidegate_rules::catalog::{Job, PATCH_COMPLIANCE, Runner};
 use tidegate_rules::desk::later;
-use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX, Counts};
+use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX};
 use tidegate_rules::sending::SendOrder;
 use tidegate_rules::state::{Batch, BatchPhase, Chunk, RosterEntry};
 use tidegate_rules::{Key, State, sending};
@@ -20,7 +20,7 @@ use tidegate_rules::{Key, State, sending};
 use crate::commit::read_state;
 use crate::error::EngineError;
 use crate::handle::Engine;
-use crate::ports::{AutomationRequest, Cloud, CommandSeen, Inventory, SendRequest, Spoke};
+use crate::ports::{AutomationRequest, Cloud, CommandSeen, SendRequest, Spoke};
 use crate::store::Store;
 
 /// Items read in one page.
@@ -76,6 +76,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 let found = found.map(|hosts| hosts.into_iter().find(|host| host.instance == target.instance));
                 self.answer(Event::Answer(Answer::LookedAt { target: target.clone(), found }), now).await
             }
+            Action::ReadHealth { wave, asked_at, alarms, touched } => self.read_health(wave, *asked_at, alarms, touched.as_ref(), now).await,
             Action::Notify(notice) => {
                 tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
                 match self.cloud().notify(notice).await {
@@ -198,30 +199,14 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             }
         })
         .await?;
-        let tag_key = policy.blast_radius.tag.as_ref().map(|tag| tag.key.as_str());
-        let inventory = match self.cloud().inventory(tag_key).await {
-            Ok(inventory) => inventory,
+        let counts = match crate::counts::count(self.cloud(), &policy).await {
+            Ok(counts) => counts,
             Err(fault) => {
                 // Doubt is no: without an inventory there are no limits. The campaign is due again in minutes.
                 tracing::warn!(campaign = %id, %fault, "the inventory could not be read; the campaign is cut later");
                 return Ok(Vec::new());
             }
         };
-        let Inventory { total, by_account, by_region, by_tag, ous, .. } = (*inventory).clone();
-        let mut by_group = BTreeMap::new();
-        for group in &policy.groups {
-            match self.cloud().inventory(Some(&group.tag)).await {
-                Ok(counted) => counted.each_tagged(|account, region, value, count| {
-                    let known: &mut u64 = by_group.entry(group.scope_of(account, region, value)).or_default();
-                    *known = known.saturating_add(count);
-                }),
-                Err(fault) => {
-                    tracing::warn!(campaign = %id, %fault, "a group could not be counted; the campaign is cut later");
-                    return Ok(Vec::new());
-                }
-            }
-        }
-        let counts = Counts { total, by_account, by_region, by_tag, by_group, ous };
         let (cells, waves) = match self.run_of(id, now).await? {
             Some(run) => crate::bulk::cut(&policy, &pinned, id, &run, &chunks, &counts),
             None => {

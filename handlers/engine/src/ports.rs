@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
+use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, Region, TargetKey};
 
@@ -211,6 +212,8 @@ pub trait Cloud: Send + Sync {
     fn findings(&self, at: &RuleAt, next: Option<&str>) -> impl Future<Output = Result<Paged<(TargetKey, Fact)>, SpokeFault>> + Send;
     /// `ssm:GetCalendarState` of one Change Calendar, by the name or ARN that the policy gives it: whether changes are allowed now.
     fn calendar(&self, calendar: &str) -> impl Future<Output = Result<CalendarSeen, SpokeFault>> + Send;
+    /// `cloudwatch:DescribeAlarms` in the hub for at most 100 names, metric and composite alarms; unknown ones are absent.
+    fn alarms(&self, names: &[String]) -> impl Future<Output = Result<Vec<AlarmSeen>, SpokeFault>> + Send;
     /// `sns:Publish`.
     fn notify(&self, notice: &Notice) -> impl Future<Output = Result<(), SpokeFault>> + Send;
 }

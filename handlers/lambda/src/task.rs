@@ -140,6 +140,7 @@ pub fn route(action: &Action) -> Route {
         | Action::Partition(_)
         | Action::StopOpen
         | Action::GoOn
+        | Action::ReadHealth { .. }
         | Action::RetryCampaign(_) => (Queue::Work, None),
         Action::Send { batch, .. } | Action::Search(batch) | Action::Cancel { batch, .. } => (Queue::Sends, Some(batch.cell.account)),
         Action::Describe { account, .. } | Action::ListNodes { account, .. } => (Queue::Spokes, Some(*account)),

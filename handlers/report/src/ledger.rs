@@ -223,6 +223,7 @@ impl Ledger {
             | Entry::InvocationsEnded { .. }
             | Entry::ProofDue { .. }
             | Entry::CancelAsked(_)
+            | Entry::Health { .. }
             | Entry::Steered(_)
             | Entry::RetryGranted(_)
             | Entry::ExemptionEnding(_)

@@ -6,6 +6,7 @@ use tidegate_events::Entry;
 use tidegate_events::deadline::DeadlineStep;
 use tidegate_events::entry::{ConfirmStep, PinStrength};
 use tidegate_events::fact::{Compliance, InvocationStatus, Verdict};
+use tidegate_events::health::HealthStep;
 use tidegate_events::host::Ping;
 use tidegate_events::id::{BatchId, CellId, TargetKey};
 use tidegate_events::schedule::ScheduleStep;
@@ -18,6 +19,7 @@ use crate::words::{count, ended, finished, number, plain, when};
 
 mod bulk;
 mod control;
+mod health;
 mod phrases;
 #[cfg(test)]
 mod tests;
@@ -40,7 +42,8 @@ pub fn sentence(entry: &Entry, about: Option<&TargetKey>) -> Option<String> {
     }?;
     // A person's name stays as it is written.
     let begins_with_a_name =
-        matches!(entry, Entry::ApprovalTaken(_) | Entry::LaneResumed { .. } | Entry::CordMoved { .. } | Entry::Steered(_) | Entry::RetryGranted(_));
+        matches!(entry, Entry::ApprovalTaken(_) | Entry::LaneResumed { .. } | Entry::CordMoved { .. } | Entry::Steered(_) | Entry::RetryGranted(_))
+            || matches!(entry, Entry::Health { step: HealthStep::Released { .. }, .. });
     Some(if begins_with_a_name { ended(&text) } else { finished(&text) })
 }
 
@@ -227,6 +230,7 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::WaveLooked { .. }
         | Entry::WaveBaking { .. }
         | Entry::WaveProven { .. }
+        | Entry::Health { .. }
         | Entry::Held { .. } => Level::Wave,
         Entry::LaneHalted { .. }
         | Entry::LaneResumed { .. }
@@ -250,6 +254,7 @@ pub(crate) fn is_on_the_timeline(entry: &Entry) -> bool {
         | Entry::CollectingOn { .. }
         | Entry::CampaignClosing { .. }
         | Entry::WaveSealing { .. }
+        | Entry::Health { step: HealthStep::Asked { .. }, .. }
         | Entry::Scheduled { step: ScheduleStep::Noted { .. }, .. } => false,
         entry => matches!(level(entry), Level::Campaign | Level::Wave | Level::Lane),
     }
@@ -326,6 +331,7 @@ fn of_wave(entry: &Entry) -> Option<String> {
             format!("every member of wave {wave} ended: {} proven patched, {} failed or unknown; it bakes until {}", number(*ok), number(*bad), when(*until))
         }
         Entry::WaveProven { wave } => format!("wave {wave} is proven and baked"),
+        Entry::Health { wave, step } => health::health(wave, step),
         Entry::Held { wave, holds } if holds.is_empty() => format!("nothing holds wave {wave} any more"),
         Entry::Held { wave, holds } => {
             let why: Vec<String> = holds.iter().map(|hold| plain(&hold.to_string())).collect();

@@ -9,6 +9,7 @@ use tidegate_engine::ports::{AutomationRequest, CalendarSeen, Cloud, CommandSeen
 use tidegate_events::action::Notice;
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
+use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{CommandId, InstanceId, Region, TargetKey};
 
@@ -222,6 +223,16 @@ impl Cloud for World {
         let Inner { state, calls, .. } = &mut *guard;
         calls.read_hub(state, "ssm:GetCalendarState", calendar)?;
         state.calendar(calendar).ok_or_else(|| SpokeFault::NoAnswer(format!("InvalidDocument: no calendar `{calendar}`")))
+    }
+
+    async fn alarms(&self, names: &[String]) -> Result<Vec<AlarmSeen>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read_hub(state, "cloudwatch:DescribeAlarms", "")?;
+        if state.alarms_denied {
+            return Err(SpokeFault::NoAnswer("cloudwatch:DescribeAlarms: AccessDenied (HTTP 403)".to_owned()));
+        }
+        Ok(state.alarms(names).into_iter().map(|(seen, _)| seen).collect())
     }
 
     async fn notify(&self, _notice: &Notice) -> Result<(), SpokeFault> {

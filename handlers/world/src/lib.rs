@@ -6,6 +6,7 @@
 //! that agreed with the engine by construction would prove nothing.
 
 mod agenda;
+mod alarm;
 mod automation;
 mod bus;
 mod calendar;
@@ -35,6 +36,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use alarm::{AlarmSpec, AlarmTurn};
 pub use automation::StartRecord;
 pub use command::SendRecord;
 pub use draw::{Draw, draw};

@@ -1,10 +1,11 @@
 //! The world on a socket: it answers the AWS wire protocols on loopback, so that SDKs run whole against it.
 //!
-//! One address serves Systems Manager, Config, Organizations and the tagging API (`POST /`, awsJson1.1), and STS (`POST /`, a form). The caller's Region stands in the
+//! One address serves Systems Manager, Config, Organizations and the tagging API (`POST /`, awsJson1.1), CloudWatch's alarms (awsJson1.0), and STS (`POST /`, a form). The caller's Region stands in the
 //! scope of the signature, the account follows from the access key. Time is real: the world moves along with the clock. `/_world/...` is a
 //! surface for tests: what EventBridge delivers, what was counted, what is true, and faults on demand.
 
 mod aggregator;
+mod alarms;
 mod answer;
 mod calendar;
 mod config;
@@ -71,6 +72,7 @@ enum Service {
     Config,
     Organizations,
     Tagging,
+    CloudWatch,
     Sts,
 }
 
@@ -82,6 +84,7 @@ impl Service {
             Self::Config => "config",
             Self::Organizations => "organizations",
             Self::Tagging => "tagging",
+            Self::CloudWatch => "monitoring",
             Self::Sts => "sts",
         }
     }

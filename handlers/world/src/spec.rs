@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, TargetKey};
 
+use crate::alarm::AlarmSpec;
 use crate::faults::Faults;
 use crate::setup::Rival;
 
@@ -41,6 +42,12 @@ pub struct Spec {
     /// Change calendars by name or ARN: when each is closed, as seconds from the start. One that is not here is not known.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub calendars: std::collections::BTreeMap<String, Vec<(u64, u64)>>,
+    /// CloudWatch alarms in the hub.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<AlarmSpec>,
+    /// Whether the hub's role may not read them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alarms_denied: bool,
     /// The accounts of the organization.
     pub accounts: Vec<AccountSpec>,
     /// The hosts.

@@ -6,6 +6,7 @@ use tidegate_engine::ports::Spoke;
 use tidegate_events::id::{AccountId, CommandId, InstanceId, Region, TargetKey};
 
 use crate::agenda::{Agenda, Happening};
+use crate::alarm::AlarmSpec;
 use crate::automation::Execution;
 use crate::bus::Letter;
 use crate::clock::{HOUR, Ms, secs};
@@ -56,6 +57,8 @@ pub(crate) struct State {
     pub tokens: HashMap<(u32, String), u32>,
     pub rule: Option<RuleSpec>,
     documents: Vec<String>,
+    pub alarms: Vec<AlarmSpec>,
+    pub alarms_denied: bool,
     pub agenda: Agenda,
     /// What the aggregator lists as NON_COMPLIANT.
     pub aggregate: BTreeMap<u32, Verdict>,
@@ -85,6 +88,8 @@ impl State {
             tokens: HashMap::new(),
             rule: spec.rule,
             documents: spec.documents,
+            alarms: spec.alarms,
+            alarms_denied: spec.alarms_denied,
             agenda: Agenda::default(),
             aggregate: BTreeMap::new(),
             outbox: VecDeque::new(),

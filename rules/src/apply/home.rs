@@ -31,6 +31,7 @@ pub fn home(entry: &Entry) -> Key {
         | Entry::WaveLooked { wave, .. }
         | Entry::WaveBaking { wave, .. }
         | Entry::WaveProven { wave }
+        | Entry::Health { wave, .. }
         | Entry::Held { wave, .. } => Key::campaign(&wave.campaign),
         Entry::CellCut { cell, .. }
         | Entry::CellSealed { cell, .. }

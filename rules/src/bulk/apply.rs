@@ -54,6 +54,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &BulkEntry) -> Result<(
                 holds: Vec::new(),
                 inventory: 0,
                 paused: None,
+                health: None,
                 bulk: Some(Bulk {
                     asked: asked.id.clone(),
                     by: asked.by.clone(),

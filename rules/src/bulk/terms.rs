@@ -38,6 +38,7 @@ fn wave_for(policy: &Policy, run: &BulkRun, wave: &RunWave, place: usize) -> Wav
         failure_budget: Some(errors.map_or(policy.failure_budget, |errors| errors.min(policy.failure_budget))),
         at_once: wave.max_concurrency.map(amount),
         hooks: theirs.map(|theirs| theirs.hooks.clone()).unwrap_or_default(),
+        alarms: theirs.map(|theirs| theirs.alarms.clone()).unwrap_or_default(),
         documents: run.custom_documents.iter().map(|(platform, own)| (*platform, Wish::from(own))).collect(),
     }
 }

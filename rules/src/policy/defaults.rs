@@ -64,6 +64,7 @@ pub(super) fn waves() -> Vec<Wave> {
         failure_budget: None,
         at_once: None,
         hooks: Hooks::default(),
+        alarms: Vec::new(),
         documents: std::collections::BTreeMap::new(),
     };
     vec![wave("canary", Some(500)), wave("early", Some(2_500)), wave("rest", None)]

@@ -11,7 +11,9 @@ use crate::schedule::{Schedule, When};
 pub fn explain(policy: &Policy) -> Vec<String> {
     let mut said = vec![purpose(policy), collecting(policy), approval(policy)];
     said.extend(waves(policy));
-    said.extend([budget(policy), limits(policy)]);
+    said.push(budget(policy));
+    said.extend(health(policy));
+    said.push(limits(policy));
     said.extend(groups(policy));
     said.extend(windows(policy));
     said.extend(freezes(policy));
@@ -155,6 +157,32 @@ fn budget(policy: &Policy) -> String {
         budget => format!("more than {} fail or end unknown", of(budget, "a wave")),
     };
     format!("If {more}{own}, everything under this policy halts until a named person resumes it.")
+}
+
+fn health(policy: &Policy) -> Vec<String> {
+    let Some(rule) = &policy.health else { return Vec::new() };
+    let alarms = match rule.alarms.as_slice() {
+        [] => String::new(),
+        [one] => format!("alarm `{one}` is in ALARM, or if "),
+        many => format!("one of the alarms {} is in ALARM, or if ", named(many)),
+    };
+    let away = match rule.offline {
+        Amount::Count(0) => "a single host of the wave is".to_owned(),
+        Amount::Count(1) => "more than 1 host of the wave is".to_owned(),
+        Amount::Count(count) => format!("more than {count} hosts of the wave are"),
+        share => format!("more than {} are", of(share, "the hosts of the wave")),
+    };
+    let what = if rule.halts { "everything under this policy halts" } else { "the campaign holds" };
+    let mut said = vec![format!(
+        "Before each wave, and while one runs and is watched, its health is asked: if {alarms}{away} not heard of after it, {what} until a named person \
+         resumes it. Where nobody can say, it is asked again for {}, and then a person is asked.",
+        seconds(rule.wait_secs)
+    )];
+    let own: Vec<String> = policy.waves.iter().filter(|wave| !wave.alarms.is_empty()).map(|wave| format!("`{}` {}", wave.name, named(&wave.alarms))).collect();
+    if !own.is_empty() {
+        said.push(format!("Waves have alarms of their own: {}.", and(&own)));
+    }
+    said
 }
 
 fn limits(policy: &Policy) -> String {

@@ -20,7 +20,7 @@ const EXECUTION_SECS: std::ops::RangeInclusive<u32> = 60..=172_800;
 /// Much more than any policy that a person wrote, and little enough to be pinned in one item of the store.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "name",
     "description",
     "environment",
@@ -43,6 +43,7 @@ const KEYS: [&str; 22] = [
     "schedule",
     "sla",
     "hooks",
+    "health",
 ];
 
 /// Reads a policy. `file` is what the errors call it.
@@ -89,6 +90,8 @@ fn read(text: &str, report: &Report<'_>, catalog: &Catalog) -> Option<Policy> {
 fn policy(top: &Section<'_>, catalog: &Catalog) -> Policy {
     let remediation = remediation(top, catalog);
     let custom_entry = catalog.own(&remediation).cloned().map(Box::new);
+    let waves = waves(top);
+    let health = parts::health(top, &waves);
     let policy = Policy {
         name: name(top, &remediation),
         description: description(top),
@@ -97,7 +100,7 @@ fn policy(top: &Section<'_>, catalog: &Catalog) -> Policy {
             .unwrap_or(defaults::ENVIRONMENT),
         remediation,
         collect: parts::collect(top),
-        waves: waves(top),
+        waves,
         approval: parts::approval(top),
         blast_radius: parts::blast_radius(top),
         groups: parts::groups(top),
@@ -118,6 +121,7 @@ fn policy(top: &Section<'_>, catalog: &Catalog) -> Policy {
         execution_timeout_secs: top.secs("execution_timeout_secs", EXECUTION_SECS).map_or(defaults::EXECUTION_TIMEOUT_SECS, |secs| secs.value),
         bulk_run: None,
         hooks: parts::hooks(top, "`[hooks]`"),
+        health,
         custom_entry,
     };
     parts::check_entry(top, &policy);
@@ -170,7 +174,7 @@ fn remediation(top: &Section<'_>, catalog: &Catalog) -> String {
 
 /// The waves. Whatever is written, the last one of the result has no share and no selector: it takes whoever is left.
 fn waves(top: &Section<'_>) -> Vec<Wave> {
-    const KEYS: [&str; 8] = ["name", "share", "instances", "select", "bake_secs", "failure_budget", "at_once", "hooks"];
+    const KEYS: [&str; 9] = ["name", "share", "instances", "select", "bake_secs", "failure_budget", "at_once", "hooks", "alarms"];
     const EMPTY: &str = "there are no waves: expected at least one `[[wave]]`, or no `wave` at all for the waves that come by default";
     let Some(sections) = top.tables("wave", 50, &KEYS) else {
         return defaults::waves();
@@ -226,6 +230,7 @@ fn wave(section: &Section<'_>, earlier: &[Wave]) -> Wave {
         failure_budget: section.amount("failure_budget", Ok(())),
         at_once: section.amount("at_once", Err("remove the key, or use a `[[freeze]]` to stop for a while")),
         hooks: parts::hooks(section, format!("`hooks` of {}", section.name)),
+        alarms: parts::alarms(section),
         documents: std::collections::BTreeMap::new(),
     }
 }

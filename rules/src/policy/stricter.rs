@@ -1,6 +1,8 @@
 //! The stricter of two policies. If a policy changes while a campaign runs, what was pinned and approved stays (waves,
 //! document, reboot), and of every limit the stricter one applies.
 
+use crate::health;
+
 use super::{Amount, ApprovalRule, Belts, BlastRadius, Policy, Retry, TagLimit, Wave};
 
 impl Policy {
@@ -12,6 +14,7 @@ impl Policy {
     /// * Limits, budgets, belts and attempts: the smaller, whatever total they turn out to be taken of; quorum, waits: the
     ///   larger; four eyes, per-wave approval, comments: if either asks. Approvers must be on both lists, where both have one.
     ///   Two lists without a common name would leave nobody, which could not be told from "anyone": then theirs applies.
+    /// * Health: all alarms, of waves too; the smaller limits; a halt if either asks for it.
     /// * Windows: ours, and theirs as well where they differ ([`Policy::also_windows`]). Freezes, calendars and exemptions: all.
     /// * Groups: all, and of two on one tag both hold.
     /// * The tag limit stays on our tag: targets carry that tag's value since their wave was cut.
@@ -45,6 +48,7 @@ impl Policy {
             },
             exemptions: union(&self.exemptions, &other.exemptions),
             belts: Belts { targets_max: self.belts.targets_max.min(other.belts.targets_max), share_max: self.belts.share_max.min(other.belts.share_max) },
+            health: health::stricter(self.health.as_ref(), other.health.as_ref()),
             ..self.clone()
         }
     }
@@ -63,7 +67,13 @@ fn stricter_wave(pinned: &Policy, wave: &Wave, current: &Policy, place: usize) -
         (None, None) => None,
         (ours, theirs) => Some(ours.unwrap_or(pinned.failure_budget).min(theirs.unwrap_or(current.failure_budget))),
     };
-    Wave { bake_secs: wave.bake_secs.max(theirs.bake_secs), failure_budget, at_once: smaller(wave.at_once, theirs.at_once), ..wave.clone() }
+    Wave {
+        bake_secs: wave.bake_secs.max(theirs.bake_secs),
+        failure_budget,
+        at_once: smaller(wave.at_once, theirs.at_once),
+        alarms: health::together(&wave.alarms, &theirs.alarms),
+        ..wave.clone()
+    }
 }
 
 fn smaller(ours: Option<Amount>, theirs: Option<Amount>) -> Option<Amount> {

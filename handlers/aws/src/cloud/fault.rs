@@ -174,6 +174,15 @@ impl Failure {
         }
     }
 
+    /// An answer that is none of success, of a call that no client of the SDK made.
+    pub(crate) fn answered(operation: &'static str, status: u16, body: &[u8]) -> Self {
+        let code = code_in(body).unwrap_or_default();
+        let fields: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+        let said = fields.as_ref().and_then(|fields| fields.get("message").or_else(|| fields.get("Message"))?.as_str());
+        let message = trimmed(said.unwrap_or_default());
+        Self { operation, kind: kind_of(status, &code, &message), status: Some(status), code, message }
+    }
+
     /// A page or a field that AWS never leaves out.
     pub(crate) fn unreadable(operation: &'static str, message: &str) -> Self {
         Self { operation, kind: Kind::Unreadable, status: None, code: String::new(), message: trimmed(message) }
@@ -316,6 +325,11 @@ impl<'a> Caller<'a> {
         E: ProvideErrorMetadata + Error + 'static,
     {
         self.call(operation, sent).await
+    }
+
+    /// Counts a call that no client of the SDK makes.
+    pub(crate) fn count(&self, operation: &'static str) {
+        self.meter.count(Place { operation, ..self.place.clone() });
     }
 
     /// Waits for the operation's turn.

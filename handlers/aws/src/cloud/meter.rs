@@ -47,6 +47,11 @@ impl Meter {
         counts.iter().map(|(place, times)| ((place.account, place.region.clone(), place.operation), *times)).collect()
     }
 
+    /// Counts what no client of the SDK sent.
+    pub(crate) fn count(&self, place: Place) {
+        *self.inner.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default() += 1;
+    }
+
     pub(crate) fn pace(&self) -> &Pace {
         &self.inner.pace
     }

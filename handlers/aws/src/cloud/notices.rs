@@ -38,7 +38,9 @@ fn event_type(kind: NoticeKind) -> &'static str {
         | NoticeKind::SpokeClosed
         | NoticeKind::ScheduleMissed
         | NoticeKind::DeadlineBreach
-        | NoticeKind::CordPulled => "PATCH_FAILED",
+        | NoticeKind::CordPulled
+        | NoticeKind::Unhealthy
+        | NoticeKind::HealthInconclusive => "PATCH_FAILED",
         NoticeKind::ExemptionEnding => "EXEMPTION_ENDING",
     }
 }
@@ -47,7 +49,7 @@ fn event_type(kind: NoticeKind) -> &'static str {
 fn urgency(kind: NoticeKind) -> (&'static str, &'static str) {
     match kind {
         NoticeKind::ApprovalAsked => ("high", "approve"),
-        NoticeKind::LaneHalted | NoticeKind::CordPulled => ("high", "resume"),
+        NoticeKind::LaneHalted | NoticeKind::CordPulled | NoticeKind::Unhealthy | NoticeKind::HealthInconclusive => ("high", "resume"),
         NoticeKind::Quarantined | NoticeKind::SpokeClosed | NoticeKind::ScheduleMissed | NoticeKind::DeadlineBreach => ("high", "look"),
         NoticeKind::ExemptionEnding => ("normal", "look"),
         NoticeKind::WaveOpened | NoticeKind::CampaignEnded => ("normal", "none"),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tidegate_rules::catalog::{Catalog, PATCH_COMPLIANCE};
 use tidegate_rules::policy::Policy;
-use tidegate_world::{RuleSpec, Spec};
+use tidegate_world::{AlarmSpec, RuleSpec, Spec};
 
 use crate::failure::Failure;
 
@@ -46,7 +46,7 @@ pub fn read(folder: Option<&Path>) -> Result<Catalog, Failure> {
 }
 
 /// A simulated organization in which this policy's catalog entry has something to mend: the customer has its documents, and where
-/// it is not about patches, its rule judges the hosts.
+/// it is not about patches, its rule judges the hosts. The alarms that the policy names are there, and are `OK`.
 pub fn simulated(mut spec: Spec, policy: &Policy) -> Spec {
     let entry = policy.entry();
     let special = entry.documents.values().filter_map(|special| special.document.clone());
@@ -56,6 +56,12 @@ pub fn simulated(mut spec: Spec, policy: &Policy) -> Spec {
     let about_patches = entry.resource_types.iter().any(|kind| kind == PATCH_COMPLIANCE);
     if let (false, Some(resource_type), Some(rule)) = (about_patches, entry.resource_types.first(), entry.config_rules.first()) {
         spec.rule = Some(RuleSpec { name: rule.clone(), resource_type: resource_type.clone(), mended_by: entry.document.clone() });
+    }
+    let alarms = policy.health.iter().flat_map(|rule| &rule.alarms).chain(policy.waves.iter().flat_map(|wave| &wave.alarms));
+    for name in alarms {
+        if spec.alarms.iter().all(|alarm| alarm.name != *name) {
+            spec.alarms.push(AlarmSpec::ok(name));
+        }
     }
     spec
 }

@@ -7,6 +7,7 @@ use tidegate_events::deadline::Deadline;
 use tidegate_events::entry::{Count, Lag, Outcome, RunStep, Standing, WaveCut};
 use tidegate_events::event::{Approval, Subject, Word};
 use tidegate_events::fact::{Fact, FactSource, Invocation, InvocationStatus};
+use tidegate_events::health::{Cause, HealthStep, Severity};
 use tidegate_events::hold::Hold;
 use tidegate_events::host::{Host, Platform};
 use tidegate_events::id::{CampaignId, Digest, WaveId};
@@ -398,7 +399,11 @@ fn core_cases() -> Vec<Case> {
             "The stop cord cancels the command of batch patch-default.1.w1/111122223333/eu-west-1/0/3: 1 invocation not delivered.",
             "",
         ),
-        (Entry::CalendarMoved { calendar: "year-end".into(), open: false, at: at("09:00"), turns_at: None }, "Change calendar `year-end` closed at 2026-03-02 09:00 UTC.", ""),
+        (
+            Entry::CalendarMoved { calendar: "year-end".into(), open: false, at: at("09:00"), turns_at: None },
+            "Change calendar `year-end` closed at 2026-03-02 09:00 UTC.",
+            "",
+        ),
         (
             Entry::Deadline {
                 target: key.clone(),
@@ -413,6 +418,23 @@ fn core_cases() -> Vec<Case> {
             Entry::Deadline { target: key.clone(), step: DeadlineStep::Breached { at: at("10:00") } },
             "111122223333/eu-west-1/i-00a1b2c3d4e5f0000 was not patched by its deadline, 2026-03-02 10:00 UTC.",
             "It was not patched by its deadline, 2026-03-02 10:00 UTC.",
+        ),
+        (
+            Entry::Health { wave: "patch-default.1.w1".parse().unwrap(), step: HealthStep::Asked { again_at: at("09:00") } },
+            "Wave patch-default.1.w1 asks whether all is well; without an answer it asks again at 2026-03-02 09:00 UTC.",
+            "",
+        ),
+        (
+            Entry::Health {
+                wave: "patch-default.1.w1".parse().unwrap(),
+                step: HealthStep::Released {
+                    by: "carol".parse().unwrap(),
+                    comment: "known".into(),
+                    causes: vec![Cause { what: "alarm errors".into(), severity: Severity::Unhealthy, why: "alarm `errors` is in ALARM".into() }],
+                },
+            },
+            "carol let wave patch-default.1.w1 go on although alarm `errors` is in ALARM: “known”.",
+            "",
         ),
         (Entry::BreachesTold { count: 1200 }, "Operators were told that targets are past their deadline, 1,200 in all so far.", ""),
         (

@@ -1,4 +1,4 @@
-//! Answers and refusals as the awsJson1.1 protocol writes them.
+//! Answers and refusals as the awsJson protocols write them: 1.0 of CloudWatch, 1.1 of all others.
 
 use axum::body::Body;
 use axum::http::{HeaderName, Response, StatusCode, header};
@@ -60,7 +60,7 @@ impl Refusal {
     /// Too many calls, as this service words it.
     pub fn throttled(service: Service) -> Self {
         let code = match service {
-            Service::Ssm | Service::Config => "ThrottlingException",
+            Service::Ssm | Service::Config | Service::CloudWatch => "ThrottlingException",
             Service::Organizations => "TooManyRequestsException",
             Service::Tagging => "ThrottledException",
             Service::Sts => "Throttling",
@@ -75,6 +75,7 @@ impl Refusal {
             Service::Config | Service::Sts => "InternalFailure",
             Service::Organizations => "ServiceException",
             Service::Tagging => "InternalServiceException",
+            Service::CloudWatch => "InternalServiceFault",
         };
         Self::server(code, "An error occurred on the server side.")
     }
@@ -109,7 +110,7 @@ fn message_member(service: Option<Service>, code: &str) -> &'static str {
         _ if common.contains(&code) => "message",
         Some(Service::Ssm) if code != "AccessDeniedException" && !SSM_SMALL.contains(&code) => "Message",
         Some(Service::Organizations | Service::Tagging) => "Message",
-        Some(Service::Ssm | Service::Config | Service::Sts) | None => "message",
+        Some(Service::Ssm | Service::Config | Service::CloudWatch | Service::Sts) | None => "message",
     }
 }
 
@@ -129,7 +130,8 @@ pub(super) fn respond(service: Option<Service>, answer: &Answer, id: &str) -> Re
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/x-amz-json-1.1"));
+    let version = if service == Some(Service::CloudWatch) { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" };
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(version));
     if let Ok(id) = id.parse() {
         headers.insert(HeaderName::from_static("x-amzn-requestid"), id);
     }

@@ -1,7 +1,7 @@
 //! The operations that are answered.
 
 use super::answer::{Answer, Asked};
-use super::{Service, aggregator, calendar, config, organizations, setup, ssm, ssm_automation, ssm_nodes, tagging};
+use super::{Service, aggregator, alarms, calendar, config, organizations, setup, ssm, ssm_automation, ssm_nodes, tagging};
 
 /// One operation.
 pub(super) struct Operation {
@@ -26,7 +26,7 @@ macro_rules! operations {
     };
 }
 
-static OPERATIONS: [Operation; 40] = operations! {
+static OPERATIONS: [Operation; 41] = operations! {
     Ssm "ssm" SendCommand ssm::send_command;
     Ssm "ssm" ListCommands ssm::list_commands;
     Ssm "ssm" ListCommandInvocations ssm::list_command_invocations;
@@ -67,6 +67,7 @@ static OPERATIONS: [Operation; 40] = operations! {
     Organizations "organizations" ListAccounts organizations::list_accounts;
     Organizations "organizations" DescribeAccount organizations::describe_account;
     Tagging "tag" GetResources tagging::get_resources;
+    CloudWatch "cloudwatch" DescribeAlarms alarms::describe_alarms;
 };
 
 /// The service that `X-Amz-Target` names, and the operation.
@@ -76,6 +77,7 @@ pub(super) fn find(target: &str) -> (Option<Service>, Option<&'static Operation>
         "AmazonSSM" => Service::Ssm,
         "StarlingDoveService" => Service::Config,
         "AWSOrganizationsV20161128" => Service::Organizations,
+        "GraniteServiceVersion20100801" => Service::CloudWatch,
         "ResourceGroupsTaggingAPI_20170126" => Service::Tagging,
         _ => return (None, None),
     };

@@ -6,10 +6,12 @@ use tidegate_events::id::PersonId;
 use super::YEAR_SECS;
 use crate::catalog::{DOCUMENT_EXPECTED, Hooks, Step, is_document};
 use crate::cron::Cron;
+use crate::health::HealthRule;
 use crate::policy::read::{At, Section};
 use crate::policy::text::{nearest, quoted, short};
 use crate::policy::{
-    Amount, ApprovalRule, Belts, BlastRadius, Collect, Exemption, ExemptionTerms, Freeze, Group, Policy, RebootMode, Retry, Selector, ShareBps, Span, TagLimit, Window, defaults,
+    Amount, ApprovalRule, Belts, BlastRadius, Collect, Exemption, ExemptionTerms, Freeze, Group, Policy, RebootMode, Retry, Selector, ShareBps, Span, TagLimit,
+    Wave, Window, defaults,
 };
 use crate::window;
 
@@ -43,6 +45,44 @@ pub(super) fn hooks(section: &Section<'_>, name: impl Into<String>) -> Hooks {
         Some(found.value.to_owned())
     };
     Hooks { pre: document("pre"), post: document("post"), on_exit: document("on_exit") }
+}
+
+/// CloudWatch takes a hundred names in one call: half of them the policy's, half a wave's.
+const ALARMS_MAX: usize = 50;
+const ALARM_CHARS_MAX: usize = 255;
+
+/// Names of alarms in `[health]` or in a wave.
+pub(super) fn alarms(section: &Section<'_>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for found in section.texts("alarms").unwrap_or_default() {
+        let name = found.value;
+        let wrong = |why: &str| section.report.at(&found.span, format!("the alarm `{}` in {} {why}", short(name), section.name));
+        if name.starts_with("arn:") {
+            wrong("is an ARN: expected the alarm's name; it must be an alarm of the hub's account and Region");
+        } else if name.is_empty() || name.trim() != name || name.chars().count() > ALARM_CHARS_MAX || name.chars().any(char::is_control) {
+            wrong(&format!("is no name of one: expected 1 to {ALARM_CHARS_MAX} characters"));
+        } else if names.iter().any(|known| known == name) {
+            wrong("stands twice: expected each once");
+        } else if names.len() == ALARMS_MAX {
+            wrong(&format!("is one too many: expected at most {ALARMS_MAX}; a composite alarm says what many say"));
+        }
+        names.push(name.to_owned());
+    }
+    names
+}
+
+/// What is asked about health. A wave with alarms of its own asks, too.
+pub(super) fn health(top: &Section<'_>, waves: &[Wave]) -> Option<HealthRule> {
+    let default = HealthRule::default();
+    let Some(section) = top.table("health", "`[health]`", &["alarms", "offline", "wait_secs", "on_unhealthy"]) else {
+        return waves.iter().any(|wave| !wave.alarms.is_empty()).then_some(default);
+    };
+    Some(HealthRule {
+        alarms: alarms(&section),
+        offline: section.amount("offline", Ok(())).unwrap_or(default.offline),
+        wait_secs: section.secs("wait_secs", 60..=7 * 86_400).map_or(default.wait_secs, |secs| secs.value),
+        halts: section.choice("on_unhealthy", &[("halt", true), ("hold", false)]).unwrap_or(default.halts),
+    })
 }
 
 /// What the catalog entry must be able to do for this policy.

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tidegate_engine::ports::{Cloud, Inventory, Spoke};
+use tidegate_engine::counts::count;
+use tidegate_engine::ports::{Cloud, Spoke};
 use tidegate_events::host::SpokeFault;
 use tidegate_events::run::BulkRun;
 use tidegate_rules::bulk;
-use tidegate_rules::plan::Counts;
 use tidegate_rules::policy::Policy;
 
 use super::Estate;
@@ -26,16 +26,8 @@ const WAIT: Duration = Duration::from_millis(500);
 /// When the organization can't be counted, or a spoke gives no answer: a plan of a part would look like a plan of all. A spoke that
 /// does not let us in is a gap that the plan tells, since the run leaves it out too.
 pub(super) async fn read<C: Cloud>(cloud: &C, policy: &Policy, run: &BulkRun) -> Result<Estate, Failure> {
-    let key = policy.blast_radius.tag.as_ref().map(|tag| tag.key.as_str());
-    let inventory = patiently(|| cloud.inventory(key)).await.map_err(|fault| Failure::Usage(format!("the organization can't be counted: {fault}")))?;
-    let Inventory { total, by_account, by_region, by_tag, ous } = inventory.as_ref().clone();
-    let mut estate = Estate {
-        hosts: Vec::new(),
-        accounts: ous.clone(),
-        closed: BTreeSet::new(),
-        counts: Some(Counts { total, by_account, by_region, by_tag, ous }),
-        gaps: Vec::new(),
-    };
+    let counts = patiently(|| count(cloud, policy)).await.map_err(|fault| Failure::Usage(format!("the organization can't be counted: {fault}")))?;
+    let mut estate = Estate { hosts: Vec::new(), accounts: counts.ous.clone(), closed: BTreeSet::new(), counts: Some(counts), gaps: Vec::new() };
     let spokes = bulk::ask::spokes(run);
     let bar = screen::bar("spokes", u64::try_from(spokes.len()).unwrap_or(0));
     for (account, region) in spokes {
