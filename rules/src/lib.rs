@@ -25,6 +25,7 @@ pub mod exemption;
 pub mod forecast;
 pub mod freeze;
 pub mod gate;
+pub mod impact;
 pub mod key;
 pub mod lane;
 pub mod open;

@@ -27,6 +27,7 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, PersonId, Region, TargetKey};
 use tidegate_rules::catalog::CatalogEntry;
+use tidegate_rules::impact::Impact;
 
 use crate::clients::Hub;
 use crate::secret::Secret;
@@ -122,8 +123,8 @@ impl AwsCloud {
     ///
     /// # Errors
     /// When SNS did not take it, or did not say so.
-    pub async fn publish(&self, notice: &Notice, link: Option<&str>, approver: Option<&PersonId>) -> Result<(), SpokeFault> {
-        notices::publish(&self.inner, notice, link, approver).await
+    pub async fn publish(&self, notice: &Notice, link: Option<&str>, approver: Option<&PersonId>, impact: Option<&Impact>) -> Result<(), SpokeFault> {
+        notices::publish(&self.inner, notice, link, approver, impact).await
     }
 }
 
@@ -217,7 +218,13 @@ impl Cloud for AwsCloud {
     }
 
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
-        self.publish(notice, None, None).await
+        self.publish(notice, None, None, None).await
+    }
+
+    const TELLS_IMPACT: bool = true;
+
+    async fn ask_approval(&self, notice: &Notice, impact: &Impact) -> Result<(), SpokeFault> {
+        self.publish(notice, None, None, Some(impact)).await
     }
 }
 

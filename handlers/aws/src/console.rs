@@ -1,44 +1,18 @@
 //! The console as its callers reach it who have an AWS identity: requests signed with Signature Version 4, as an HTTP API or a
 //! function URL with `AWS_IAM` wants them.
 
-use std::time::{Duration, SystemTime};
-
-use aws_credential_types::provider::ProvideCredentials;
-use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SigningSettings};
-use aws_sigv4::sign::v4;
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::{Connector, ConnectorBuilder, tls};
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings};
-use aws_smithy_runtime_api::http::Request;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
-
 use crate::clients::Hub;
+use crate::signed::{Place, Signed};
 
-/// Connecting, in seconds.
-const CONNECT_SECS: u64 = 5;
+pub use crate::signed::Answer;
+
 /// A whole answer, in seconds: the first one after a while starts the function.
 const ANSWER_SECS: u64 = 30;
-
-/// What the console answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body.
-    pub body: Vec<u8>,
-}
 
 /// A console, by its URL.
 #[derive(Debug)]
 pub struct Console {
-    hub: Hub,
-    url: String,
-    host: String,
-    service: &'static str,
-    region: String,
-    connector: Connector,
+    signed: Signed,
 }
 
 impl Console {
@@ -47,29 +21,11 @@ impl Console {
     /// # Errors
     /// When the URL is not one that credentials may be used at, or no Region is known.
     pub fn new(hub: Hub, url: &str) -> Result<Self, String> {
-        let url = url.trim().trim_end_matches('/');
-        let (secure, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (_, Some(rest)) => (false, rest),
-            _ => return Err(format!("`{url}` is no URL of a console: expected `https://...`, as `TIDEGATE_CONSOLE_URL` has it")),
-        };
-        if rest.is_empty() || rest.contains(['/', '?', '#', '@']) || rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(format!("`{url}` is no URL of a console: expected a host and nothing behind it"));
-        }
-        // A session's token goes with the request.
-        if !secure && !is_loopback(rest) {
-            return Err(format!("`{url}` is not encrypted: only `https://` keeps what the request is signed with to yourself"));
-        }
+        let place = Place::parse(url, "a console, which `TIDEGATE_CONSOLE_URL` has")?;
         let named = hub.region().map(ToString::to_string);
-        let (service, in_host) = place_of(rest);
-        let region = in_host.or(named).ok_or_else(|| format!("the Region of `{url}` is not known: set `AWS_REGION`"))?;
-        let settings =
-            HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(CONNECT_SECS)).read_timeout(Duration::from_secs(ANSWER_SECS)).build();
-        let mut connector = ConnectorBuilder::default().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc));
-        connector.set_connector_settings(Some(settings));
-        connector.set_sleep_impl(Some(SharedAsyncSleep::new(TokioSleep::new())));
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
-        Ok(Self { hub, url: url.to_owned(), host: rest.to_owned(), service, region, connector: connector.build() })
+        let (service, in_host) = place_of(&place.host);
+        let region = in_host.or(named).ok_or_else(|| format!("the Region of `{}` is not known: set `AWS_REGION`", place.url))?;
+        Ok(Self { signed: Signed::new(hub, place, service, region, ANSWER_SECS) })
     }
 
     /// `GET` of this path with these fields.
@@ -79,7 +35,7 @@ impl Console {
     pub async fn get(&self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, String> {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         // In a query signed with SigV4 a space is `%20`.
-        self.ask("GET", &format!("{path}?{}", query.replace('+', "%20")), Vec::new()).await
+        self.signed.ask("GET", &format!("{path}?{}", query.replace('+', "%20")), Vec::new()).await
     }
 
     /// `POST` of this JSON to this path. It is sent once.
@@ -87,40 +43,7 @@ impl Console {
     /// # Errors
     /// When there are no credentials, or no answer: whether it was taken is not known then.
     pub async fn post(&self, path: &str, json: Vec<u8>) -> Result<Answer, String> {
-        self.ask("POST", path, json).await
-    }
-
-    async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Answer, String> {
-        let uri = format!("{}{path}", self.url);
-        let mut headers = vec![("host".to_owned(), self.host.clone())];
-        if !body.is_empty() {
-            headers.push(("content-type".to_owned(), "application/json".to_owned()));
-        }
-        headers.extend(self.sign(method, &uri, &headers, &body).await?);
-        let wrong = |error: &dyn std::fmt::Display| format!("the request can't be made: {error}");
-        let mut request = Request::new(SdkBody::from(body));
-        request.set_method(method).map_err(|error| wrong(&error))?;
-        request.set_uri(uri).map_err(|error| wrong(&error))?;
-        for (name, value) in headers {
-            request.headers_mut().try_insert(name, value).map_err(|error| wrong(&error))?;
-        }
-        let answer = self.connector.call(request).await.map_err(|error| format!("`{}` does not answer: {}", self.url, causes(&error)))?;
-        let status = answer.status().as_u16();
-        let body = ByteStream::new(answer.into_body()).collect().await.map_err(|error| format!("`{}` broke off its answer: {error}", self.url))?;
-        Ok(Answer { status, body: body.to_vec() })
-    }
-
-    /// Headers that prove who asks.
-    async fn sign(&self, method: &str, uri: &str, headers: &[(String, String)], body: &[u8]) -> Result<Vec<(String, String)>, String> {
-        let provider = self.hub.sdk_config().credentials_provider().ok_or("no AWS credentials are configured")?;
-        let identity = provider.provide_credentials().await.map_err(|error| format!("no AWS credentials: {}", causes(&error)))?.into();
-        let wrong = |error: &dyn std::fmt::Display| format!("the request can't be signed: {error}");
-        let params = v4::SigningParams::builder().identity(&identity).region(&self.region).name(self.service);
-        let params = params.time(SystemTime::from(self.hub.now())).settings(SigningSettings::default()).build().map_err(|error| wrong(&error))?;
-        let signed = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let request = SignableRequest::new(method, uri, signed, SignableBody::Bytes(body)).map_err(|error| wrong(&error))?;
-        let (made, _) = http_request::sign(request, &params.into()).map_err(|error| wrong(&error))?.into_parts();
-        Ok(made.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        self.signed.ask("POST", path, json).await
     }
 }
 
@@ -132,22 +55,6 @@ fn place_of(host: &str) -> (&'static str, Option<String>) {
         Some(region) => ("execute-api", Some(region)),
         None => ("lambda", between(".lambda-url.", ".on.aws")),
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// An error with everything that caused it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -163,13 +70,13 @@ mod tests {
 
     #[test]
     fn the_region_is_the_urls_own() {
-        assert_eq!(console("https://abc123.lambda-url.eu-central-1.on.aws/", Some("us-east-1")).unwrap().region, "eu-central-1");
-        assert_eq!(console("http://127.0.0.1:8080", Some("us-east-1")).unwrap().region, "us-east-1");
+        assert_eq!(console("https://abc123.lambda-url.eu-central-1.on.aws/", Some("us-east-1")).unwrap().signed.region(), "eu-central-1");
+        assert_eq!(console("http://127.0.0.1:8080", Some("us-east-1")).unwrap().signed.region(), "us-east-1");
     }
 
     #[test]
     fn signatures_are_for_whoever_checks_them() {
-        let signed_for = |url: &str| console(url, None).map(|console| (console.service, console.region)).unwrap();
+        let signed_for = |url: &str| console(url, None).map(|console| (console.signed.service(), console.signed.region().to_owned())).unwrap();
         assert_eq!(signed_for("https://abc123.lambda-url.eu-central-1.on.aws"), ("lambda", "eu-central-1".to_owned()));
         assert_eq!(signed_for("https://abc123.execute-api.eu-central-1.amazonaws.com"), ("execute-api", "eu-central-1".to_owned()));
         assert_eq!(signed_for("https://abc123.execute-api.cn-north-1.amazonaws.com.cn"), ("execute-api", "cn-north-1".to_owned()));

@@ -6,6 +6,7 @@ pub mod commit;
 pub mod door;
 pub mod error;
 pub mod handle;
+pub mod impact;
 pub mod perform;
 pub mod ports;
 pub mod probe;

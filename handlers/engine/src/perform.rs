@@ -78,7 +78,11 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             }
             Action::Notify(notice) => {
                 tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
-                match self.cloud().notify(notice).await {
+                let told = match self.impact_of(notice, now).await {
+                    Some(impact) => self.cloud().ask_approval(notice, &impact).await,
+                    None => self.cloud().notify(notice).await,
+                };
+                match told {
                     Ok(()) => {}
                     // It stays in the outbox and is published with a later tick.
                     Err(fault) if fault.is_passing() => return Err(EngineError::Later(fault.to_string())),

@@ -12,6 +12,7 @@ use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, Region, TargetKey};
+use tidegate_rules::impact::Impact;
 
 /// One account and Region: where a session is opened and an API is called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -174,4 +175,10 @@ pub trait Cloud: Send + Sync {
     fn findings(&self, at: &RuleAt, next: Option<&str>) -> impl Future<Output = Result<Paged<(TargetKey, Fact)>, SpokeFault>> + Send;
     /// `sns:Publish`.
     fn notify(&self, notice: &Notice) -> impl Future<Output = Result<(), SpokeFault>> + Send;
+    /// Whether what it tells operators has room for a note of impact: where it has none, none is written.
+    const TELLS_IMPACT: bool = false;
+    /// Tells operators that an approval is asked for, with what a yes would mean.
+    fn ask_approval(&self, notice: &Notice, _impact: &Impact) -> impl Future<Output = Result<(), SpokeFault>> + Send {
+        self.notify(notice)
+    }
 }
