@@ -278,7 +278,9 @@ mod tests {
         let known = ImpactFacts { severities: Some(Severities { critical: 2, security: 3, other: 0 }), known_exploited: Some(1), ..facts(&seen) };
         let text = note(&known).sentences.join(" ");
         assert!(
-            text.contains("the first 1 of them") && text.contains("2 critical, 3 other security") && text.contains("None of them failed since it was last compliant."),
+            text.contains("the first 1 of them")
+                && text.contains("2 critical, 3 other security")
+                && text.contains("None of them failed since it was last compliant."),
             "{text}"
         );
     }

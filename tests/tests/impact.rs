@@ -26,12 +26,14 @@ use tidegate_events::Event;
 use tidegate_events::action::{Notice, NoticeKind};
 use tidegate_events::bulk::RunAsked;
 use tidegate_events::event::Subject;
+use tidegate_events::host::Platform;
+use tidegate_events::id::TargetKey;
 use tidegate_events::wire::{self, Parsed, run_input};
 use tidegate_lambda::herald::{Analyst, SnsHerald};
 use tidegate_lambda::shell::Herald as _;
 use tidegate_rules::State;
 use tidegate_tests::kept::Kept;
-use tidegate_world::{Faults, Spec, World};
+use tidegate_world::{AccountSpec, Faults, HostSpec, Spec, World};
 
 const CONSOLE: &str = "https://console.example";
 
@@ -47,7 +49,7 @@ impl Site {
     async fn asked(run: Option<Value>) -> Self {
         let mut now = simulate::start().unwrap();
         let store = Kept::default();
-        let spec = Spec::generate(2, 1, 60, 5, Faults::none());
+        let spec = if run.is_some() { unannounced() } else { Spec::generate(2, 1, 60, 5, Faults::none()) };
         let engine = Engine::new(store.clone(), World::new(spec, now), policy::read(None).unwrap());
         if let Some(input) = run {
             let run = run_input::parse(input.to_string().as_bytes()).unwrap_or_else(|wrong| panic!("{:?}", wrong.lines().collect::<Vec<_>>())).run;
@@ -93,6 +95,16 @@ impl Site {
         let machines = serde_json::from_str(message["default"].as_str().unwrap()).unwrap();
         (machines, message["email"].as_str().unwrap().to_owned())
     }
+}
+
+/// Twelve hosts that lack something, of which nobody tells.
+fn unannounced() -> Spec {
+    let account = "111122223333".parse().unwrap();
+    let host = |n: u64| {
+        let key = TargetKey { account, region: "eu-west-1".parse().unwrap(), instance: format!("i-{n:017x}").parse().unwrap() };
+        HostSpec::new(key, Platform::Linux).missing(2).tag("PatchGroup", "default")
+    };
+    Spec { seed: 3, accounts: vec![AccountSpec::new(account)], hosts: (0..12).map(host).collect(), ..Spec::default() }
 }
 
 /// The text of a form's field.
@@ -184,7 +196,7 @@ async fn an_agents_words_go_with_the_note_and_say_whose_they_are() {
 async fn a_runs_own_agent_is_asked_and_one_that_is_none_is_not() {
     let run = |agent: &str| {
         let bedrock = json!({ "agentId": agent, "agentAliasId": "RUNSALIAS1" });
-        json!({ "accountWaves": [{ "accounts": ["100000000000"], "regions": ["eu-west-1"] }], "ec2": { "tagKey": "PatchGroup", "tagValue": "default" }, "bedrock": bedrock })
+        json!({ "accountWaves": [{ "accounts": ["111122223333"], "regions": ["eu-west-1"] }], "ec2": { "tagKey": "PatchGroup", "tagValue": "default" }, "bedrock": bedrock })
     };
     for (named, asked) in [("RUNSAGENT1", 1), ("AGENT_ID", 0)] {
         let site = Site::asked(Some(run(named))).await;
