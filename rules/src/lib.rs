@@ -27,6 +27,7 @@ pub mod freeze;
 pub mod gate;
 pub mod group;
 pub mod health;
+pub mod impact;
 pub mod key;
 pub mod lane;
 pub mod open;

@@ -36,8 +36,9 @@ SERVICES = {
     "ssm": ("ssm", "ssm"),
     "sts": ("sts", "sts"),
 }
-# Services that are asked without a crate of the SDK, by the target that a signed request names (handlers/aws/src/signed.rs).
-SIGNED = {"GraniteServiceVersion20100801": "cloudwatch"}
+# Services that are called without an SDK of theirs (handlers/aws/src/signed.rs). A call is known by its name as IAM spells it, in quotes,
+# and to which service it goes in that protocol by the target that it names.
+SIGNED_BY_HAND = ("bedrock", "cloudwatch")
 # cfn-lint's advice that is not taken, and why.
 LINT_IGNORED = {
     # Queues, rules and log groups may go with their stack; what must stay says so (rules.guard).
@@ -75,7 +76,7 @@ def calls_in_sources():
                 continue
             code = path.read_text().split("#[cfg(test)]\nmod ")[0]
             called = set().union(*(operations.get(name, set()) for name in re.findall(r"\.([a-z0-9_]+)\(\)", code)))
-            called |= {f"{SIGNED[target]}:{operation}" for target, operation in re.findall(r'"([A-Za-z]+_?[0-9]*)\.([A-Za-z]+)"', code) if target in SIGNED}
+            called |= set(re.findall(rf'"((?:{"|".join(SIGNED_BY_HAND)}):[A-Z][A-Za-z]+)"', code))
             if called:
                 found[str(path.relative_to(ROOT))] = called
     return found
@@ -90,7 +91,7 @@ def check_calls():
         faults += [f"{file} calls `{call}`, which handlers/lambda/rights.toml does not list" for call in sorted(more)]
         faults += [f"handlers/lambda/rights.toml lists `{call}` for {file}, which does not call it" for call in sorted(less)]
     every = set().union(*listed_calls.values())
-    used = set().union(*(set(function["calls"]) | set(function.get("in_spokes", [])) for function in RIGHTS["function"].values()))
+    used = set().union(*(set(function["calls"]) | set(function.get("in_spokes", [])) | set(function.get("where_listed", {})) for function in RIGHTS["function"].values()))
     elsewhere = set(RIGHTS["elsewhere"])
     faults += [f"`{call}` is nobody's: give it to a function, or say under [elsewhere] who makes it" for call in sorted(every - used - elsewhere)]
     faults += [f"`{call}` is given to a function, or named elsewhere, and is called nowhere" for call in sorted((used | elsewhere) - every)]
@@ -140,6 +141,8 @@ def check_rights():
             if may_read != [mapped[functions[name]["FunctionName"]]]:
                 faults.append(f"{name} may read {may_read}, and its mapping reads {queue}")
         faults += compare(f"{name}'s role", actions_of(of_arn[role_arn]), needed)
+        for call, parameter in right.get("where_listed", {}).items():
+            faults += check_listed(name, call, parameter, needed)
     # Two roles in a spoke, one for each function that enters it.
     roles = {role["Properties"]["RoleName"]: role for role in spoke.of_type("AWS::IAM::Role").values()}
     entering = {name: right["in_spokes"] for name, right in RIGHTS["function"].items() if "in_spokes" in right}
@@ -155,6 +158,17 @@ def check_rights():
             faults.append(f"{name} may assume {may_assume}, not {role_name} alone")
         faults += check_trust(name, functions[name]["Role"], role)
     return len(functions) + len(entering), faults
+
+
+def check_listed(name, call, parameter, needed):
+    """A call that a parameter allows is allowed on what is listed there, and on nothing else."""
+    arns = ["arn:aws:bedrock:us-east-1:123456789012:agent-alias/AGENT12345/ALIAS12345", "arn:aws:bedrock:us-east-1:123456789012:agent-alias/AGENT12345/ALIAS67890"]
+    hub = Template("hub", {parameter: ",".join(arns)})
+    (function,) = [function["Properties"] for function in hub.of_type("AWS::Lambda::Function").values() if function["Properties"]["Handler"] == name]
+    (role,) = [role for logical, role in hub.of_type("AWS::IAM::Role").items() if hub.arn_of(logical) == function["Role"]]
+    faults = compare(f"{name}'s role with `{parameter}`", actions_of(role), needed | actions_for([call]))
+    allowed = [resource for statement in statements(role) if call in listed(statement["Action"]) for resource in listed(statement["Resource"])]
+    return faults + ([] if allowed == arns else [f"{name} may do `{call}` on {allowed}, and `{parameter}` lists {arns}"])
 
 
 def check_trust(name, hub_role, role):
@@ -259,7 +273,7 @@ def check_settings():
         "gate": {"TIDEGATE_AGGREGATOR", "TIDEGATE_SWEEP_SECS", "TIDEGATE_SWEEP_NODES_SECS", "TIDEGATE_ORCHESTRATOR"},
         "patch": {"TIDEGATE_SPOKE_ROLE", "TIDEGATE_EXTERNAL_ID", "TIDEGATE_PARTITION"},
         "reevaluate": {"TIDEGATE_SPOKE_ROLE", "TIDEGATE_EXTERNAL_ID", "TIDEGATE_PARTITION", "TIDEGATE_AGGREGATOR", "TIDEGATE_REGIONS"},
-        "notify": {"TIDEGATE_TOPIC", "TIDEGATE_CONSOLE_URL"},
+        "notify": {"TIDEGATE_TOPIC", "TIDEGATE_CONSOLE_URL", "TIDEGATE_BEDROCK_AGENT"},
         "report": {"TIDEGATE_BUCKET"},
     }
     faults, told = [], set()

@@ -120,7 +120,7 @@ def may(function, name):
     if name == "index journal":
         return function == "report"
     if name == "table query":
-        return function in ("gate", "console")
+        return function in ("gate", "console", "notify")
     if name.startswith("receive from "):
         return right.get("queue") == name.removeprefix("receive from ")
     if name.startswith("send to "):

@@ -64,7 +64,7 @@ def _walk(node, where, changed):
     if not isinstance(node, dict):
         return
     if isinstance(node.get("Statement"), list):
-        for statement in node["Statement"]:
+        for statement in _written(node["Statement"]):
             if statement.get("Sid") in SIDS:
                 statement["Condition"] = NEVER
                 changed.append(f"{where}: statement {statement['Sid']}")
@@ -76,6 +76,13 @@ def _walk(node, where, changed):
             _strip_keys(statement, where, changed)
     for part in node.values():
         _walk(part, where, changed)
+
+
+def _written(statements):
+    """The statements, also those that are there only under a condition."""
+    for statement in statements:
+        chosen = statement.get("Fn::If")
+        yield from [part for part in chosen[1:] if "Effect" in part] if chosen else [statement]
 
 
 def _strip_keys(statement, where, changed):

@@ -4,6 +4,7 @@ pub mod binary;
 pub mod conformance;
 pub mod crashing;
 mod doubles;
+pub mod kept;
 pub mod process;
 pub mod queues;
 pub mod rig;

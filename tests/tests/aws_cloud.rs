@@ -529,7 +529,7 @@ async fn a_notice_is_typed_and_published_once() {
         false => Reply::Text(200, "text/xml", "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>".into()),
     });
     let cloud = server.cloud(CloudSettings { topic: Some("arn:aws:sns:eu-west-1:999900001111:notices".into()), ..CloudSettings::default() });
-    cloud.publish(&notice(), Some("https://hub.example/a/1"), Some(&"ann".parse().unwrap())).await.unwrap();
+    cloud.publish(&notice(), Some("https://hub.example/a/1"), Some(&"ann".parse().unwrap()), None).await.unwrap();
     let form = server.of("Publish").pop().unwrap();
     assert!(form.has("MessageStructure=json"), "{}", form.body);
     assert!(form.has("Subject=Tidegate%20approval%20asked%3A%20patch-default.1"), "{}", form.body);

@@ -2,57 +2,20 @@
 
 #![cfg(test)]
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-
 use jiff::{SignedDuration, Timestamp};
 use tidegate_cli::cmd::{policy, simulate};
 use tidegate_console::{Console, Decider, Request, Response};
-use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::Engine;
-use tidegate_engine::error::StoreError;
 use tidegate_engine::store::Store;
-use tidegate_engine::tokens::{TokenError, TokenRecord, Tokens, UsedToken};
+use tidegate_engine::tokens::{TokenRecord, Tokens, UsedToken};
 use tidegate_events::Event;
 use tidegate_events::event::{Subject, Word};
 use tidegate_events::id::Digest;
 use tidegate_events::wire::{self, Parsed};
 use tidegate_rules::decide::Outcome;
 use tidegate_rules::{Key, State};
+use tidegate_tests::kept::Kept;
 use tidegate_world::{Faults, Spec, World};
-
-/// A store in memory that keeps tokens.
-struct Kept {
-    inner: EmbeddedStore,
-    tokens: Mutex<BTreeMap<Digest, TokenRecord>>,
-}
-
-impl Store for Kept {
-    tidegate_tests::reads_go_to!(inner);
-    tidegate_tests::commits_go_to!(inner);
-    tidegate_tests::endings_go_to!(inner);
-}
-
-impl Tokens for Kept {
-    async fn put_token(&self, hash: &Digest, record: &TokenRecord) -> Result<(), StoreError> {
-        self.tokens.lock().unwrap().insert(*hash, record.clone());
-        Ok(())
-    }
-    async fn token(&self, hash: &Digest, now: Timestamp) -> Result<Option<TokenRecord>, StoreError> {
-        Ok(self.tokens.lock().unwrap().get(hash).filter(|record| now < record.expires_at).cloned())
-    }
-    async fn use_token(&self, hash: &Digest, used: &UsedToken, _now: Timestamp) -> Result<TokenRecord, TokenError> {
-        let mut tokens = self.tokens.lock().unwrap();
-        let record = tokens.get_mut(hash).ok_or(TokenError::Unknown)?;
-        match &record.used {
-            Some(before) if !before.is_same_use(used) => Err(TokenError::UsedOtherwise(Box::new(before.clone()))),
-            _ => {
-                record.used = Some(used.clone());
-                Ok(record.clone())
-            }
-        }
-    }
-}
 
 struct Site {
     engine: Engine<Kept, World>,
@@ -78,7 +41,7 @@ const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccd
 /// A site whose first campaign asks for approval, and a link for one of its approvers.
 async fn asked(approver: Option<&str>) -> Site {
     let mut now = simulate::start().unwrap();
-    let store = Kept { inner: EmbeddedStore::Memory(MemoryStore::new()), tokens: Mutex::default() };
+    let store = Kept::default();
     let engine = Engine::new(store, World::new(Spec::generate(2, 1, 60, 5, Faults::none()), now), policy::read(None).unwrap());
     for _ in 0..300 {
         now = now.checked_add(SignedDuration::from_secs(60)).unwrap();
@@ -154,6 +117,10 @@ fn the_page_shows_every_instance_that_the_digest_covers_and_reading_changes_noth
         if let Some(folder) = std::env::var_os("TIDEGATE_PAGES") {
             std::fs::write(std::path::Path::new(&folder).join("approval.html"), &page.body).unwrap();
         }
+        // The note of impact, and that it is no part of what is signed.
+        for said in ["What to expect", "instances in ", "reboot", "no digest covers it"] {
+            assert!(page.body.contains(said), "{said}");
+        }
         for method in ["HEAD", "OPTIONS", "PUT", "DELETE"] {
             let answer = site.get(method, &format!("token={TOKEN}&word=approve")).await;
             assert!(answer.body.is_empty() || answer.status == 405, "{method}: {}", answer.status);
@@ -216,6 +183,7 @@ fn whoever_is_named_nowhere_gives_a_name_and_identities_are_never_taken_from_the
         let asked: serde_json::Value = serde_json::from_str(&site.ask(asked).await.body).unwrap();
         assert_eq!(asked["digest"].as_str(), Some(site.digest.to_string().as_str()));
         assert_eq!(asked["words"].as_array().map(Vec::len), Some(1));
+        assert_eq!((asked["impact"]["schema"].as_str(), asked["impact"]["analysis"].as_str()), (Some("tidegate.impact/1"), None));
     });
 }
 

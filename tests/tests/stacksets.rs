@@ -37,7 +37,7 @@ fn templates_are_what_the_code_needs_and_linters_have_nothing_to_say() {
 /// A check that finds nothing in wrong templates proves nothing.
 #[test]
 fn what_is_wrong_is_found() {
-    let wrong: [(&str, &str, &str, &str, &str); 13] = [
+    let wrong: [(&str, &str, &str, &str, &str); 14] = [
         ("hub.yaml", "Action: s3:PutObject", "Action: s3:GetObject", "rights", "report's role may not do `s3:PutObject`"),
         (
             "hub.yaml",
@@ -46,6 +46,7 @@ fn what_is_wrong_is_found() {
             "rights",
             "notify's role may do `sns:Subscribe`",
         ),
+        ("hub.yaml", "Resource: !Ref BedrockAgentAliasArns", "Resource: \"*\"", "rights", "notify may do `bedrock:InvokeAgent` on ['*']"),
         ("spoke.yaml", "ssm:ListCommands, ", "", "rights", "PatchExecRole in spokes may not do `ssm:ListCommands`"),
         ("spoke.yaml", "role/${HubPatchRoleName}", "role/*", "rights", "PatchExecRole trusts"),
         ("hub.yaml", "        Roots: organizations:ListRoots has no resource types.\n", "", "wildcards", "GateRole.Roots"),

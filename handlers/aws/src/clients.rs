@@ -10,7 +10,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::{Builder as HttpBuilder, Connector, ConnectorBuilder, tls};
+use aws_smithy_http_client::{Builder as HttpBuilder, ConnectorBuilder, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::{TimeoutConfig, TimeoutConfigBuilder};
@@ -19,7 +19,6 @@ use tidegate_events::id::{AccountId, Region};
 
 use crate::cloud::meter::{Meter, Watch};
 use crate::secret::Secret;
-use crate::signed;
 use crate::trust::Trust;
 
 /// Connecting, in seconds.
@@ -52,7 +51,6 @@ struct Inner {
     config_service: OnceLock<aws_sdk_config::Client>,
     s3: OnceLock<aws_sdk_s3::Client>,
     trust: Trust,
-    connector: OnceLock<Connector>,
 }
 
 impl Hub {
@@ -79,7 +77,6 @@ impl Hub {
                 config_service: OnceLock::new(),
                 s3: OnceLock::new(),
                 trust,
-                connector: OnceLock::new(),
             }),
         }
     }
@@ -178,9 +175,9 @@ impl Hub {
         })
     }
 
-    /// Connections for what is asked without a client of the SDK.
-    pub(crate) fn connector(&self) -> &Connector {
-        self.inner.connector.get_or_init(|| signed::connector(self.inner.trust, ATTEMPT_SECS))
+    /// Whose certificates are believed.
+    pub(crate) fn trust(&self) -> Trust {
+        self.inner.trust
     }
 
     /// S3.

@@ -30,6 +30,7 @@ use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, PersonId, Region, TargetKey};
 use tidegate_rules::catalog::CatalogEntry;
+use tidegate_rules::impact::Impact;
 
 use crate::clients::Hub;
 use crate::secret::Secret;
@@ -97,6 +98,8 @@ struct Inner {
     sessions: Sessions,
     inventories: aggregate::Inventories,
     rules: config::Rules,
+    /// CloudWatch, made for the first question: most deployments ask none.
+    cloudwatch: std::sync::OnceLock<crate::signed::Signed>,
 }
 
 impl AwsCloud {
@@ -111,7 +114,15 @@ impl AwsCloud {
         let settings = Arc::new(settings);
         let directory = Arc::new(Directory::new(hub.clone(), settings.directory_secs));
         let sessions = Sessions::new(hub.clone(), Arc::clone(&settings), Arc::clone(&directory));
-        let inner = Inner { hub, settings, directory, sessions, inventories: aggregate::Inventories::default(), rules: config::Rules::default() };
+        let inner = Inner {
+            hub,
+            settings,
+            directory,
+            sessions,
+            inventories: aggregate::Inventories::default(),
+            rules: config::Rules::default(),
+            cloudwatch: std::sync::OnceLock::new(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -125,8 +136,8 @@ impl AwsCloud {
     ///
     /// # Errors
     /// When SNS did not take it, or did not say so.
-    pub async fn publish(&self, notice: &Notice, link: Option<&str>, approver: Option<&PersonId>) -> Result<(), SpokeFault> {
-        notices::publish(&self.inner, notice, link, approver).await
+    pub async fn publish(&self, notice: &Notice, link: Option<&str>, approver: Option<&PersonId>, impact: Option<&Impact>) -> Result<(), SpokeFault> {
+        notices::publish(&self.inner, notice, link, approver, impact).await
     }
 }
 
@@ -228,7 +239,13 @@ impl Cloud for AwsCloud {
     }
 
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
-        self.publish(notice, None, None).await
+        self.publish(notice, None, None, None).await
+    }
+
+    const TELLS_IMPACT: bool = true;
+
+    async fn ask_approval(&self, notice: &Notice, impact: &Impact) -> Result<(), SpokeFault> {
+        self.publish(notice, None, None, Some(impact)).await
     }
 }
 

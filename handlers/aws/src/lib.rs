@@ -1,6 +1,7 @@
 //! The engine's ports on AWS: the store in DynamoDB, the cloud behind STS, Systems Manager, Config, Organizations and SNS, and
 //! queues in SQS.
 
+pub mod bedrock;
 pub mod clients;
 pub mod cloud;
 pub mod console;

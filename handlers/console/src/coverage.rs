@@ -11,6 +11,7 @@ use tidegate_engine::{Engine, EngineError};
 use tidegate_events::event::{Approval, Subject};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{Digest, PersonId, WaveId};
+use tidegate_rules::impact::Impact;
 use tidegate_rules::policy::{self, Policy};
 use tidegate_rules::state::{Asked, Campaign, CampaignPhase, Cell};
 use tidegate_rules::{Key, State, sending};
@@ -59,6 +60,8 @@ pub struct Coverage {
     pub cells_of: Option<u16>,
     /// Where the next page of cells begins; `None` after the last.
     pub next: Option<String>,
+    /// What a yes would mean. Advisory; `None` where it could not be written.
+    pub impact: Option<Impact>,
 }
 
 /// A wave that is covered.
@@ -134,6 +137,10 @@ pub async fn cover<S: Store, C: Cloud>(engine: &Engine<S, C>, subject: &Subject,
     // What most instances get; other platforms' documents and hooks are among the rules.
     let job = campaign.pin.as_ref().and_then(|pin| sending::jobs_of(&policy, shown, Platform::Linux, &pin.snapshot).ok()?.into_iter().next());
     let (document, parameters) = job.map(|(_, job)| (job.document, job.parameters)).unwrap_or_default();
+    let note = tidegate_engine::impact::impact(engine, subject, now).await.unwrap_or_else(|error| {
+        tracing::warn!(%subject, %error, "an approval is shown without a note of its impact");
+        None
+    });
     Ok(Some(Coverage {
         schema: "tidegate.asked/1",
         subject: subject.to_string(),
@@ -154,6 +161,7 @@ pub async fn cover<S: Store, C: Cloud>(engine: &Engine<S, C>, subject: &Subject,
         cells,
         cells_of: wave,
         next,
+        impact: note.map(|note| note.impact),
     }))
 }
 

@@ -68,6 +68,7 @@ pub fn approval(coverage: &Coverage, record: &TokenRecord, token: &str, told: Op
         html.raw("<li>").text(rule).raw("</li>");
     }
     html.raw("</ul></details></section>\n");
+    impact(&mut html, coverage);
     waves(&mut html, coverage, token);
     cells(&mut html, coverage, token);
     words(&mut html, coverage);
@@ -81,6 +82,16 @@ pub fn approval(coverage: &Coverage, record: &TokenRecord, token: &str, told: Op
     html.raw("</main>\n");
     foot(&mut html);
     html.into_string()
+}
+
+/// What a yes would mean, marked as what it is: a reading aid that no digest covers.
+fn impact(html: &mut Html, coverage: &Coverage) {
+    let Some(impact) = &coverage.impact else { return };
+    html.raw("<section class=\"card\" id=\"impact\"><h2 style=\"margin-top:0\">What to expect</h2>\n<ul>");
+    for sentence in &impact.sentences {
+        html.raw("<li>").text(sentence).raw("</li>");
+    }
+    html.raw("</ul><p class=\"sub\">To help you decide; no digest covers it, and nothing is decided on it.</p></section>\n");
 }
 
 fn past(word: Word) -> &'static str {

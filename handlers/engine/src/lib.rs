@@ -8,6 +8,7 @@ pub mod door;
 pub mod error;
 pub mod handle;
 mod health;
+pub mod impact;
 pub mod perform;
 pub mod ports;
 pub mod probe;

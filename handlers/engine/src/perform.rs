@@ -79,7 +79,11 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             Action::ReadHealth { wave, asked_at, alarms, touched } => self.read_health(wave, *asked_at, alarms, touched.as_ref(), now).await,
             Action::Notify(notice) => {
                 tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
-                match self.cloud().notify(notice).await {
+                let told = match self.impact_of(notice, now).await {
+                    Some(impact) => self.cloud().ask_approval(notice, &impact).await,
+                    None => self.cloud().notify(notice).await,
+                };
+                match told {
                     Ok(()) => {}
                     // It stays in the outbox and is published with a later tick.
                     Err(fault) if fault.is_passing() => return Err(EngineError::Later(fault.to_string())),

@@ -13,6 +13,7 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, Region, TargetKey};
+use tidegate_rules::impact::Impact;
 
 /// One account and Region: where a session is opened and an API is called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -216,4 +217,10 @@ pub trait Cloud: Send + Sync {
     fn alarms(&self, names: &[String]) -> impl Future<Output = Result<Vec<AlarmSeen>, SpokeFault>> + Send;
     /// `sns:Publish`.
     fn notify(&self, notice: &Notice) -> impl Future<Output = Result<(), SpokeFault>> + Send;
+    /// Whether what it tells operators has room for a note of impact: where it has none, none is written.
+    const TELLS_IMPACT: bool = false;
+    /// Tells operators that an approval is asked for, with what a yes would mean.
+    fn ask_approval(&self, notice: &Notice, _impact: &Impact) -> impl Future<Output = Result<(), SpokeFault>> + Send {
+        self.notify(notice)
+    }
 }

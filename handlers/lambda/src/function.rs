@@ -9,6 +9,7 @@ pub mod reevaluate;
 pub mod report;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::LambdaEvent;
@@ -17,7 +18,7 @@ use tidegate_engine::sweep::Part;
 use crate::batch::{self, Record};
 use crate::log::Metrics;
 use crate::shell::{Body, read_body};
-use crate::site::{Site, leave_by, now};
+use crate::site::{Site, left_by, now};
 use crate::sweep;
 use crate::task::{Item, Queue, Task};
 
@@ -28,7 +29,7 @@ where
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
     site.learn(&event.context);
-    let scope = Scope { metrics: Arc::default(), leave: Arc::new(leave_by(&event.context)) };
+    let scope = Scope { metrics: Arc::default(), left: Arc::new(left_by(&event.context)) };
     let name = site.settings().function.name();
     let shared = scope.clone();
     let response = batch::each(event.payload, move |record| work(site.clone(), record, shared.clone())).await;
@@ -43,7 +44,7 @@ where
 #[derive(Clone)]
 pub(crate) struct Scope {
     metrics: Arc<Mutex<Metrics>>,
-    leave: Arc<dyn Fn() -> bool + Send + Sync>,
+    left: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
 impl Scope {
@@ -54,7 +55,12 @@ impl Scope {
 
     /// Whether it is time to stop taking up more.
     pub fn leaves(&self) -> bool {
-        (self.leave)()
+        self.left().is_zero()
+    }
+
+    /// Time that is left for more.
+    pub fn left(&self) -> Duration {
+        (self.left)()
     }
 }
 

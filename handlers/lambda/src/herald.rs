@@ -1,9 +1,13 @@
 //! Notices over SNS. A notice that asks for an approval carries a link that decides: one for each person who may, made here
 //! and kept nowhere but in the message.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
+use tidegate_aws::bedrock::{AgentId, Bedrock};
 use tidegate_aws::cloud::AwsCloud;
 use tidegate_aws::dynamo::{DynamoStore, new_token, token_hash};
+use tidegate_engine::impact::impact;
 use tidegate_engine::store::Store;
 use tidegate_engine::tokens::{TokenRecord, Tokens};
 use tidegate_engine::{Engine, EngineError};
@@ -12,13 +16,31 @@ use tidegate_events::event::Subject;
 use tidegate_events::host::SpokeFault;
 use tidegate_events::id::{CampaignId, Digest, PersonId};
 use tidegate_rules::bake;
+use tidegate_rules::impact::Impact;
 
 use crate::shell::Herald;
 
+/// How long an agent may take over its words.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// With less time than this left, no agent is asked.
+const PATIENCE_LEAST: Duration = Duration::from_secs(2);
+
+/// Who puts notes of impact into words, and for how long that may go on.
+#[derive(Clone, Copy)]
+pub struct Analyst<'a> {
+    /// Where agents are asked.
+    pub bedrock: &'a Bedrock,
+    /// The agent that is asked about campaigns whose input names none.
+    pub usual: Option<&'a AgentId>,
+    /// Time that this process has left for it.
+    pub left: &'a (dyn Fn() -> Duration + Send + Sync),
+}
+
 /// SNS.
-pub struct SnsHerald<'a> {
-    engine: &'a Engine<DynamoStore, AwsCloud>,
+pub struct SnsHerald<'a, S = DynamoStore> {
+    engine: &'a Engine<S, AwsCloud>,
     console: Option<&'a str>,
+    analyst: Option<Analyst<'a>>,
 }
 
 /// What an approval notice asks.
@@ -30,10 +52,35 @@ struct Question {
     people: Vec<Option<PersonId>>,
 }
 
-impl<'a> SnsHerald<'a> {
-    /// A herald; with the console's URL its notices carry links.
-    pub fn new(engine: &'a Engine<DynamoStore, AwsCloud>, console: Option<&'a str>) -> Self {
-        Self { engine, console }
+impl<'a, S: Store + Tokens> SnsHerald<'a, S> {
+    /// A herald; with the console's URL its notices carry links, with an analyst notes of impact a paragraph of an agent's words.
+    pub fn new(engine: &'a Engine<S, AwsCloud>, console: Option<&'a str>, analyst: Option<Analyst<'a>>) -> Self {
+        Self { engine, console, analyst }
+    }
+
+    /// What a yes would mean. Advisory: where it can't be written, the notice goes without.
+    async fn impact(&self, subject: &Subject, now: Timestamp) -> Option<Impact> {
+        let note = match impact(self.engine, subject, now).await {
+            Ok(note) => note?,
+            Err(error) => {
+                tracing::warn!(%subject, %error, "an approval is asked for without a note of its impact");
+                return None;
+            }
+        };
+        let Some(analyst) = self.analyst else { return Some(note.impact) };
+        let named = note.agent.map(|agent| AgentId::new(&agent.agent_id, &agent.agent_alias_id)).transpose();
+        let agent = match &named {
+            Ok(named) => named.as_ref().or(analyst.usual),
+            Err(why) => {
+                tracing::warn!(%subject, %why, "the note of impact goes without an analysis");
+                None
+            }
+        };
+        let patience = PATIENCE.min((analyst.left)());
+        Some(match agent {
+            Some(agent) if patience >= PATIENCE_LEAST => analyst.bedrock.analysed(note.impact, agent, patience).await,
+            _ => note.impact,
+        })
     }
 
     /// What a campaign that ended leaves: filters make the metrics InstancesTotal, InstancesWithIssues and SuccessRate of this line.
@@ -76,7 +123,7 @@ impl<'a> SnsHerald<'a> {
     }
 }
 
-impl Herald for SnsHerald<'_> {
+impl<S: Store + Tokens> Herald for SnsHerald<'_, S> {
     async fn announce(&self, notice: &Notice, now: Timestamp) -> Result<(), EngineError> {
         tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
         if let (NoticeKind::CampaignEnded, Ok(Subject::Campaign(id))) = (notice.kind, Subject::parse(&notice.subject)) {
@@ -86,8 +133,12 @@ impl Herald for SnsHerald<'_> {
             (NoticeKind::ApprovalAsked, Some(console), Ok(subject)) => self.question(subject, now).await?.map(|question| (console, question)),
             _ => None,
         };
+        let impact = match (notice.kind, Subject::parse(&notice.subject)) {
+            (NoticeKind::ApprovalAsked, Ok(subject)) => self.impact(&subject, now).await,
+            _ => None,
+        };
         let Some((console, question)) = question.filter(|(_, question)| !question.people.is_empty()) else {
-            return told(notice, self.engine.cloud().publish(notice, None, None).await);
+            return told(notice, self.engine.cloud().publish(notice, None, None, impact.as_ref()).await);
         };
         for person in &question.people {
             let token = new_token().map_err(|source| EngineError::Store { what: "a token".into(), source })?;
@@ -101,7 +152,7 @@ impl Herald for SnsHerald<'_> {
             let kept = self.engine.store().put_token(&token_hash(&token), &record).await;
             kept.map_err(|source| EngineError::Store { what: "a token".into(), source })?;
             let link = format!("{console}/approval?token={token}");
-            told(notice, self.engine.cloud().publish(notice, Some(&link), person.as_ref()).await)?;
+            told(notice, self.engine.cloud().publish(notice, Some(&link), person.as_ref(), impact.as_ref()).await)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What a function is told by its environment. Read once, at the start; everything that is wrong is said together, so that a
 //! deployment is mended in one go.
 
+use tidegate_aws::bedrock::AgentId;
 use tidegate_aws::environment::{EnvironmentError, Reader};
 use tidegate_aws::secret::Secret;
 use tidegate_events::id::Region;
@@ -89,6 +90,8 @@ pub struct Settings {
     pub topic: Option<String>,
     /// Where `console` is reached; without it notices carry no links.
     pub console_url: Option<String>,
+    /// The Bedrock agent that `notify` asks about campaigns whose input names none; advisory.
+    pub bedrock: Option<AgentId>,
     /// Where `report` writes.
     pub bucket: Option<String>,
     /// How often the aggregator is asked for what no event has told, in seconds; a multiple of 60. 0 means never.
@@ -136,6 +139,9 @@ impl Settings {
         let console_url = reader.maybe("TIDEGATE_CONSOLE_URL");
         let console_url =
             reader.matched("TIDEGATE_CONSOLE_URL", console_url, "the URL of the console", |url| url.starts_with("https://") || url.starts_with("http://"));
+        let bedrock = reader
+            .maybe("TIDEGATE_BEDROCK_AGENT")
+            .and_then(|text| AgentId::parse(&text).map_err(|why| reader.fault(format!("`TIDEGATE_BEDROCK_AGENT`: {why}"))).ok());
         let bucket = if function == Function::Report {
             Some(reader.needed("TIDEGATE_BUCKET", "the bucket that reports are written to"))
         } else {
@@ -151,6 +157,7 @@ impl Settings {
             aggregator: reader.maybe("TIDEGATE_AGGREGATOR"),
             topic,
             console_url: console_url.map(|url| url.trim_end_matches('/').to_owned()),
+            bedrock,
             bucket,
             sweep_secs,
             sweep_nodes_secs,
@@ -244,6 +251,7 @@ mod tests {
             "TIDEGATE_SPOKE_ROLE" => Some("arn:aws:iam::111122223333:role/PatchExecRole".into()),
             "TIDEGATE_POLICY" => Some("brisk".into()),
             "TIDEGATE_EXTERNAL_ID" => Some("x".into()),
+            "TIDEGATE_BEDROCK_AGENT" => Some("AGENT12345".into()),
             _ => None,
         };
         let EnvironmentError(faults) = Settings::read(Function::Patch, &get, &no_file).unwrap_err();
@@ -257,6 +265,7 @@ mod tests {
             "TIDEGATE_SPOKE_ROLE",
             "TIDEGATE_POLICY",
             "TIDEGATE_EXTERNAL_ID",
+            "TIDEGATE_BEDROCK_AGENT",
         ] {
             assert!(faults.iter().any(|fault| fault.contains(name)), "{name} is not in {faults:?}");
         }

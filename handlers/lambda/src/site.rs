@@ -2,9 +2,11 @@
 //! and kept for those after it.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_runtime::Context;
+use tidegate_aws::bedrock::Bedrock;
 use tidegate_aws::clients::Hub;
 use tidegate_aws::cloud::{AwsCloud, CloudSettings};
 use tidegate_aws::dynamo::DynamoStore;
@@ -31,12 +33,13 @@ pub struct Site {
     hub: OnceCell<Hub>,
     shell: OnceCell<AwsShell>,
     account: OnceLock<AccountId>,
+    bedrock: OnceCell<Option<Bedrock>>,
 }
 
 impl Site {
     /// A process with these settings. Nothing is connected yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, hub: OnceCell::new(), shell: OnceCell::new(), account: OnceLock::new() }
+        Self { settings, hub: OnceCell::new(), shell: OnceCell::new(), account: OnceLock::new(), bedrock: OnceCell::new() }
     }
 
     /// Its settings.
@@ -59,6 +62,17 @@ impl Site {
     /// The clients of the hub's own services.
     pub async fn hub(&self) -> &Hub {
         self.hub.get_or_init(|| async { Hub::load(self.account.get().copied(), Trust::for_function(std::env::vars())).await }).await
+    }
+
+    /// Bedrock's agent runtime. One that can't be used is none: it is advisory.
+    pub async fn bedrock(&self) -> Option<&Bedrock> {
+        let made = async {
+            let named = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
+            let endpoint = named("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME").or_else(|| named("AWS_ENDPOINT_URL"));
+            let runtime = Bedrock::new(self.hub().await.clone(), endpoint.as_deref());
+            runtime.map_err(|why| tracing::error!(%why, "no Bedrock agent is asked")).ok()
+        };
+        self.bedrock.get_or_init(|| made).await.as_ref()
     }
 
     /// The engine with queues around it.
@@ -97,10 +111,10 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Whether it is time to stop taking up more, by the invocation's deadline.
-pub fn leave_by(context: &Context) -> impl Fn() -> bool + Send + Sync + Clone + 'static {
+/// Time that is left for more, by the invocation's deadline.
+pub fn left_by(context: &Context) -> impl Fn() -> Duration + Send + Sync + Clone + 'static {
     let deadline = i64::try_from(context.deadline).unwrap_or(i64::MAX);
-    move || now().as_millisecond().saturating_add(LEAVE_MS) > deadline
+    move || Duration::from_millis(u64::try_from(deadline.saturating_sub(LEAVE_MS).saturating_sub(now().as_millisecond())).unwrap_or(0))
 }
 
 impl Fresh for DynamoStore {

@@ -1,5 +1,7 @@
 //! An HTTP server on loopback whose answers are scripted, and the hub's side of an organization.
 
+#![allow(dead_code, reason = "tests share it, and each uses a part")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tidegate_aws::clients::endpoint_config;
+use tidegate_aws::clients::{Hub, endpoint_config};
 use tidegate_aws::cloud::{AwsCloud, CloudSettings};
 use tidegate_aws::secret::Secret;
 
@@ -38,6 +40,7 @@ impl Asked {
 pub enum Reply {
     Json(u16, Value),
     Text(u16, &'static str, String),
+    Bytes(u16, &'static str, Vec<u8>),
     Reset,
     Hang,
 }
@@ -79,13 +82,26 @@ impl Server {
         }
     }
 
+    /// Everything that was asked, in order.
+    pub fn all(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
     pub fn of(&self, operation: &str) -> Vec<Asked> {
         self.asked.lock().unwrap().iter().filter(|asked| asked.operation == operation).cloned().collect()
     }
 
+    pub fn url(&self) -> String {
+        format!("http://{}", self.at)
+    }
+
+    /// The hub's clients, all of which ask here.
+    pub fn hub(&self) -> Hub {
+        Hub::new(endpoint_config(&self.url(), &"eu-west-1".parse().unwrap(), "AKIAIOSFODNN7EXAMPLE", &Secret::new("wJalrXUtnFEMI")), None)
+    }
+
     pub fn cloud(&self, settings: CloudSettings) -> AwsCloud {
-        let config = endpoint_config(&format!("http://{}", self.at), &"eu-west-1".parse().unwrap(), "AKIAIOSFODNN7EXAMPLE", &Secret::new("wJalrXUtnFEMI"));
-        AwsCloud::new(config, settings)
+        AwsCloud::new(endpoint_config(&self.url(), &"eu-west-1".parse().unwrap(), "AKIAIOSFODNN7EXAMPLE", &Secret::new("wJalrXUtnFEMI")), settings)
     }
 }
 
@@ -110,9 +126,10 @@ fn serve(stream: TcpStream, asked: &Mutex<Vec<Asked>>, script: &mut dyn FnMut(&A
     let operation = target.or_else(|| body.strip_prefix("Action=").and_then(|rest| rest.split('&').next()).map(str::to_owned));
     let request = Asked { operation: operation.unwrap_or_else(|| line.split(' ').nth(1).unwrap().to_owned()), headers, body };
     asked.lock().unwrap().push(request.clone());
-    let (status, kind, text) = match script(&request) {
-        Reply::Json(status, value) => (status, "application/x-amz-json-1.1", value.to_string()),
-        Reply::Text(status, kind, text) => (status, kind, text),
+    let (status, kind, body) = match script(&request) {
+        Reply::Json(status, value) => (status, "application/x-amz-json-1.1", value.to_string().into_bytes()),
+        Reply::Text(status, kind, text) => (status, kind, text.into_bytes()),
+        Reply::Bytes(status, kind, bytes) => (status, kind, bytes),
         Reply::Reset => return,
         Reply::Hang => return std::thread::sleep(Duration::from_secs(15)),
     };
@@ -120,9 +137,10 @@ fn serve(stream: TcpStream, asked: &Mutex<Vec<Asked>>, script: &mut dyn FnMut(&A
     let mut stream = stream;
     let _ = write!(
         stream,
-        "HTTP/1.1 {status} X\r\nDate: Tue, 01 Jan 2030 00:00:00 GMT\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
-        text.len()
+        "HTTP/1.1 {status} X\r\nDate: Tue, 01 Jan 2030 00:00:00 GMT\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
     );
+    let _ = stream.write_all(&body);
 }
 
 /// STS and an organization of three accounts: active, suspended, and one that is still being opened.

@@ -10,7 +10,8 @@ use tidegate_events::host::SpokeFault;
 
 use super::Inner;
 use super::fault::{Caller, Failure, Kind, Pages, trimmed};
-use crate::signed::{self, Ask};
+use crate::clients::Hub;
+use crate::signed::{Answer, Place, Signed};
 
 const DESCRIBE: &str = "cloudwatch:DescribeAlarms";
 /// The operation on the wire.
@@ -72,21 +73,29 @@ async fn describe(inner: &Inner, names: &[String]) -> Result<Vec<AlarmSeen>, Fai
 }
 
 async fn ask(inner: &Inner, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    let hub = &inner.hub;
-    let unsent = |why: &str| Failure { operation: DESCRIBE, kind: Kind::Unsent, status: None, code: String::new(), message: trimmed(why) };
-    let region = hub.region().map(ToString::to_string).ok_or_else(|| unsent("the hub's Region is not known: set `AWS_REGION`"))?;
-    let endpoint = endpoint(hub.sdk_config().endpoint_url(), &region);
-    let host = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest).split('/').next().unwrap_or_default().to_owned();
-    let headers = [("host", host.as_str()), ("content-type", "application/x-amz-json-1.0"), ("x-amz-target", TARGET)];
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let caller = Caller::hub(hub);
+    let failed = |kind: Kind, why: &str| Failure { operation: DESCRIBE, kind, status: None, code: String::new(), message: trimmed(why) };
+    let signed = match inner.cloudwatch.get() {
+        Some(signed) => signed,
+        None => {
+            let made = cloudwatch(&inner.hub).map_err(|why| failed(Kind::Unsent, &why))?;
+            inner.cloudwatch.get_or_init(|| made)
+        }
+    };
+    let caller = Caller::hub(&inner.hub);
     caller.turn(DESCRIBE).await?;
     caller.count(DESCRIBE);
-    let sent = signed::send(hub, hub.connector(), Ask { service: "monitoring", region: &region, method: "POST", uri: format!("{endpoint}/"), headers, body });
-    let lost = |why: &str| Failure { operation: DESCRIBE, kind: Kind::Lost, status: None, code: String::new(), message: trimmed(why) };
-    let answered = tokio::time::timeout(Duration::from_secs(ANSWER_SECS), sent).await.map_err(|_| lost("no answer within the time-out"))?;
-    let (status, body) = answered.map_err(|why| lost(&why))?;
+    let sent = signed.send("POST", "/", &[("content-type", "application/x-amz-json-1.0"), ("x-amz-target", TARGET)], body);
+    let answered = tokio::time::timeout(Duration::from_secs(ANSWER_SECS), sent).await;
+    let answered = answered.map_err(|_| failed(Kind::Lost, "no answer within the time-out"))?;
+    let Answer { status, body } = answered.map_err(|why| failed(Kind::Lost, &why))?;
     if (200..300).contains(&status) { Ok(body) } else { Err(Failure::answered(DESCRIBE, status, &body)) }
+}
+
+/// CloudWatch in the hub's Region. Sends nothing yet.
+fn cloudwatch(hub: &Hub) -> Result<Signed, String> {
+    let region = hub.region().map(ToString::to_string).ok_or("the hub's Region is not known: set `AWS_REGION`")?;
+    let place = Place::parse(&endpoint(hub.sdk_config().endpoint_url(), &region), "CloudWatch")?;
+    Ok(Signed::new(hub.clone(), place, "monitoring", region, ANSWER_SECS))
 }
 
 /// Where CloudWatch is: the configuration's own endpoint, or AWS's of the Region.

@@ -29,6 +29,15 @@ struct Asked {
     policy: String,
     #[serde(default)]
     waves: Vec<AskedWave>,
+    /// What a yes would mean; advisory.
+    #[serde(default)]
+    impact: Option<AskedImpact>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AskedImpact {
+    #[serde(default)]
+    sentences: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,6 +171,9 @@ fn covers(id: &str, asked: &Asked) -> String {
     }
     for wave in &asked.waves {
         line!(text, "  wave {}: {} target(s) in {} cell(s), watched for {} s", wave.name, wave.targets, wave.cells, wave.bake_secs);
+    }
+    for sentence in asked.impact.iter().flat_map(|impact| &impact.sentences) {
+        line!(text, "  expect: {sentence}");
     }
     clean(text.trim_end())
 }

@@ -264,8 +264,8 @@ fn learn(service: &Service<World>, reads: &[Read]) -> Result<(), Failure> {
 
 async fn show_status<C: Cloud + 'static>(State(service): State<Arc<Service<C>>>) -> Response {
     // Without a turn: each commit leaves a store that can be read, and AWS may be slow.
-    match status::load(service.engine.store(), &status::PREFIXES).await {
-        Ok(fold) => json(StatusCode::OK, &status::of(&fold)),
+    match status::read(service.engine.store()).await {
+        Ok((_, status)) => json(StatusCode::OK, &status),
         Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, format!("{failure}\n")).into_response(),
     }
 }

@@ -5,7 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 use tidegate_embedded::{EmbeddedStore, SqliteStore};
 use tidegate_engine::store::Store;
+use tidegate_events::event::Subject;
 use tidegate_rules::apply::Fold;
+use tidegate_rules::impact::Impact;
+use tidegate_rules::policy::Policy;
 use tidegate_rules::{Key, State};
 
 use crate::args::StatusArgs;
@@ -97,6 +100,9 @@ pub struct Awaiting {
     pub have: u32,
     /// Needed.
     pub need: u32,
+    /// What a yes would mean. Advisory: no digest covers it, and absent where it could not be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impact: Option<Impact>,
 }
 
 /// Opens a store that must be there.
@@ -138,8 +144,7 @@ pub const PREFIXES: [&str; 5] = [Key::LANES, Key::CAMPAIGNS, Key::TARGETS, Key::
 /// When the store can't be read.
 pub async fn run(args: &StatusArgs) -> Result<u8, Failure> {
     let store = open_store(&args.store)?;
-    let fold = load(&store, &PREFIXES).await?;
-    let mut status = of(&fold);
+    let (fold, mut status) = read(&store).await?;
     status.quarantine = args.quarantine.then(|| controls::quarantine_of(&fold));
     if args.json {
         screen::print_json(&status)?;
@@ -149,6 +154,29 @@ pub async fn run(args: &StatusArgs) -> Result<u8, Failure> {
     let halted = status.lanes.iter().any(|lane| lane.halted.is_some());
     let quarantined = status.targets.by_state.get("quarantined").is_some_and(|count| *count > 0);
     Ok(u8::from(halted || quarantined || status.stop.is_some() || !status.awaiting_approval.is_empty()))
+}
+
+/// Everything that the status of a store is made of, and the status.
+///
+/// # Errors
+/// When the store can't be read.
+pub async fn read(store: &impl Store) -> Result<(Fold, Status), Failure> {
+    let fold = load(store, &PREFIXES).await?;
+    let mut status = of(&fold);
+    for awaiting in &mut status.awaiting_approval {
+        awaiting.impact = impact_of(store, &fold, &awaiting.subject).await;
+    }
+    Ok((fold, status))
+}
+
+/// What a yes to this would mean; `None` where that can't be said, since nothing waits for it.
+async fn impact_of(store: &impl Store, fold: &Fold, subject: &str) -> Option<Impact> {
+    let subject = Subject::parse(subject).ok()?;
+    let State::Campaign(campaign) = fold.items.get(&Key::campaign(subject.campaign()))? else { return None };
+    let pinned = store.get(&[Key::policy(&campaign.policy)]).await.ok()?.pop()??;
+    let State::Policy { json } = serde_json::from_slice(&pinned.body).ok()? else { return None };
+    let policy: Policy = serde_json::from_str(&json).ok()?;
+    tidegate_engine::impact::of_campaign(store, campaign, &subject, policy.reboot).await.ok()
 }
 
 /// The status of what was loaded.
@@ -170,6 +198,7 @@ pub fn of(fold: &Fold) -> Status {
                 need: asked.need,
                 subject: asked.subject.to_string(),
                 digest: asked.digest.to_string(),
+                impact: None,
             })
         });
     let (targets, verdicts) = summary::targets(fold, &[]);
@@ -235,6 +264,9 @@ fn words(status: &Status) -> String {
             awaiting.need,
             awaiting.subject
         );
+        for sentence in awaiting.impact.iter().flat_map(|impact| &impact.sentences) {
+            line!(text, "  {DIM}{sentence}{DIM:#}");
+        }
     }
     states(&mut text, &status.targets, &status.verdicts);
     for schedule in &status.schedules {

@@ -6,7 +6,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::LambdaEvent;
 
 use crate::function::on_batch;
-use crate::herald::SnsHerald;
+use crate::herald::{Analyst, SnsHerald};
 use crate::intake::{self, words};
 use crate::log::Metrics;
 use crate::shell::{Body, read_body};
@@ -21,7 +21,10 @@ pub async fn run(site: Arc<Site>, event: LambdaEvent<SqsEvent>) -> SqsBatchRespo
         let done = match read_body(&record.body) {
             Ok(Body::Task(Task::Items { items })) => {
                 metrics.add("Notices", u64::try_from(items.len()).unwrap_or(u64::MAX));
-                let herald = SnsHerald::new(shell.engine(), site.settings().console_url.as_deref());
+                let left = || scope.left();
+                let usual = site.settings().bedrock.as_ref();
+                let analyst = site.bedrock().await.map(|bedrock| Analyst { bedrock, usual, left: &left });
+                let herald = SnsHerald::new(shell.engine(), site.settings().console_url.as_deref(), analyst);
                 shell.announce(items, &herald, now()).await.map_err(|error| words(&error))
             }
             Ok(_) => intake::refuse(shell.queues(), &record, 0, "the notices queue carries tasks of ours only".into(), &mut metrics).await,
