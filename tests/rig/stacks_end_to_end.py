@@ -32,8 +32,8 @@ SERVED_BY_THE_WORLD = ("SSM", "CONFIG_SERVICE", "ORGANIZATIONS", "RESOURCE_GROUP
 HIDDEN_SECS = 400
 
 
-def deploy_stacks(endpoint, world, code, spokes):
-    """The hub, and a stack for each `(account, Region, external id)`; the first of an account is in the Region of the roles. Gives the
+def deploy_stacks(endpoint, world, code, spokes, more):
+    """The hub, with these parameters beside its own, and a stack for each `(account, Region, external id)`; the first of an account is in the Region of the roles. Gives the
     hub, its outputs, the organization, and what was changed for the emulator."""
     hub = Account(endpoint, HUB, REGION)
     hub.s3.create_bucket(Bucket="artifacts")
@@ -41,11 +41,11 @@ def deploy_stacks(endpoint, world, code, spokes):
     common = {"OrganizationId": hub.organizations.describe_organization()["Organization"]["Id"]}
     own = {"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": EXTERNAL_ID, "PolicyName": "policy.toml", "AggregatorName": "organization"}
     endpoints = {f"AWS_ENDPOINT_URL_{service}": world for service in SERVED_BY_THE_WORLD}
-    outputs, changed, _ = deploy_stack(hub, "hub", common | own, endpoints)
+    outputs, changed, _ = deploy_stack(hub, "hub", common | own | more, endpoints)
     for account, region, external_id in spokes:
         spoke = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": external_id, "RolesRegion": REGION}
-        _, more, _ = deploy_stack(Account(endpoint, account, region), "spoke", common | spoke)
-        changed += [line for line in more if line not in changed]
+        _, there, _ = deploy_stack(Account(endpoint, account, region), "spoke", common | spoke)
+        changed += [line for line in there if line not in changed]
     return hub, outputs, common["OrganizationId"], changed
 
 
@@ -138,7 +138,7 @@ def write_report(hub, bucket):
     return sorted(object["Key"].split("/")[-1] for object in hub.s3.list_objects_v2(Bucket=bucket).get("Contents", []))
 
 
-def begun(arguments, spokes):
+def begun(arguments, spokes, more=None):
     """A story that can be told, of stacks that are deployed: with the hub's outputs and what was changed for the emulator."""
     parser = argparse.ArgumentParser(description="runs the system as its templates deploy it")
     parser.add_argument("--endpoint", required=True)
@@ -147,7 +147,7 @@ def begun(arguments, spokes):
     parser.add_argument("--clock", required=True)
     args = parser.parse_args(arguments)
     world = args.world.rstrip("/")
-    hub, outputs, organization, changed = deploy_stacks(args.endpoint, world, args.zip.read_bytes(), spokes)
+    hub, outputs, organization, changed = deploy_stacks(args.endpoint, world, args.zip.read_bytes(), spokes, more or {})
     names = {queue: f"ec2patch-{queue}" for queue in ("events", "work", "notices", "refused")} | {queue: f"ec2patch-{queue}.fifo" for queue in ("sends", "spokes", "refused-fifo")}
     queues = {queue: hub.sqs.get_queue_url(QueueName=name)["QueueUrl"] for queue, name in names.items()}
     subscribe(hub, outputs["AlertsTopicArn"], queues)

@@ -85,9 +85,17 @@ def installs(run):
 
 
 def main():
-    run, outputs, _ = begun(sys.argv[1:], SPOKES)
+    run, outputs, _ = begun(sys.argv[1:], SPOKES, {"MonthlyRunInput": example("canary-small")})
     orchestrator = Orchestrator(run, outputs["StateMachineArn"])
     said = {"name": outputs["StateMachineArn"].split(":")[-1]}
+    monthly = run.hub.scheduler.get_schedule(Name="ec2patch-monthly")
+    said["monthly"] = {
+        "when": monthly["ScheduleExpression"],
+        "flexible": monthly["FlexibleTimeWindow"]["Mode"],
+        "starts": monthly["Target"]["Arn"] == outputs["StateMachineArn"],
+        "as": monthly["Target"]["RoleArn"].split("/")[-1],
+        "with_the_example": monthly["Target"]["Input"] == example("canary-small"),
+    }
 
     # What is wrong with an input is said at once, and nothing is begun.
     said["refused"] = orchestrator.until(orchestrator.start("manual-patch-0", '{"waves": [], "accounts": ["111122223333"]}'))

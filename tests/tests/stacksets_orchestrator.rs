@@ -43,6 +43,10 @@ fn executions_start_a_run_wait_for_its_end_and_stop_it() {
     assert_eq!((&report["errors"], &report["trouble"]), (&json!({}), &json!([])), "{report:#}");
     assert_eq!(report["refused_records"], json!({"refused": [], "refused-fifo": []}));
 
+    // What the original documents schedule, by the same name, at the same time, with the same role.
+    let monthly = json!({"when": "cron(0 5 ? * SUN#1 *)", "flexible": "OFF", "starts": true, "as": "SchedulerInvokeRole", "with_the_example": true});
+    assert_eq!(report["monthly"], monthly);
+
     // What is wrong with an input is the execution's own failure, in the parser's words.
     let refused = &report["refused"];
     assert_eq!((&refused["status"], &refused["error"], &refused["steps"]), (&json!("FAILED"), &json!("RunInputRefused"), &json!(0)), "{refused}");
