@@ -244,7 +244,7 @@ mod tests {
 
     fn target(n: u8, attempts: u32, verdict: Option<Verdict>) -> Seen {
         let key = format!("111122223333/us-east-1/i-{n:017x}").parse().unwrap();
-        let platform = if n % 2 == 0 { Platform::Windows } else { Platform::Linux };
+        let platform = if n.is_multiple_of(2) { Platform::Windows } else { Platform::Linux };
         Seen { platform, target: Target { attempts, verdict, ..Target::new(key) } }
     }
 
