@@ -84,7 +84,8 @@ pub fn announce(desk: &mut Desk<'_>) -> Result<(), Missing> {
         None => Told::default(),
         Some(_) => return Err(strange()),
     };
-    for (digest, exemption) in ending.map(|exemption| (name(exemption), exemption)).filter(|(digest, _)| !told.announced.contains_key(digest)).take(AT_ONCE_MAX) {
+    for (digest, exemption) in ending.map(|exemption| (name(exemption), exemption)).filter(|(digest, _)| !told.announced.contains_key(digest)).take(AT_ONCE_MAX)
+    {
         let (owner, reason, ticket, until) = (exemption.owner.clone(), exemption.reason.clone(), exemption.ticket.clone(), exemption.until);
         let named = ticket.as_ref().map(|ticket| format!(", {ticket}")).unwrap_or_default();
         let message = format!("the exemption that {owner} answers for ({reason}{named}) ends at {until}: from then on its targets are patched");

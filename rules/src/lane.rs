@@ -105,7 +105,9 @@ impl Organization {
 pub fn on_calendar(desk: &mut Desk<'_>, calendar: &str, open: bool, at: Timestamp, turns_at: Option<Timestamp>) -> Result<Outcome, Missing> {
     let organization = desk.organization()?;
     match organization.calendars.get(calendar) {
-        Some((known, since)) if *since <= at && *known == open && organization.calendar_turns.get(calendar) == turns_at.as_ref() => return Ok(Outcome::Duplicate),
+        Some((known, since)) if *since <= at && *known == open && organization.calendar_turns.get(calendar) == turns_at.as_ref() => {
+            return Ok(Outcome::Duplicate);
+        }
         Some((_, since)) if *since >= at => return Ok(Outcome::Stale { why: format!("the calendar's state at {since} is known") }),
         _ => {}
     }

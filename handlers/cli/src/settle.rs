@@ -63,7 +63,9 @@ pub fn look(fold: &Fold) -> Rest {
             State::Campaign(campaign) => {
                 match &campaign.phase {
                     CampaignPhase::Collecting { .. } => collecting.push(&campaign.id.lane),
-                    CampaignPhase::Running { wave, .. } if campaign.holds.iter().any(Hold::needs_a_person) || stuck_waves.contains(&campaign.wave_id(*wave)) => {
+                    CampaignPhase::Running { wave, .. }
+                        if campaign.holds.iter().any(Hold::needs_a_person) || stuck_waves.contains(&campaign.wave_id(*wave)) =>
+                    {
                         stuck.insert(&campaign.id.lane);
                     }
                     _ => {}

@@ -11,9 +11,9 @@ use tidegate_events::id::{AccountId, CampaignId, Digest, Region, TargetKey, Wave
 use tidegate_events::run::{BulkRun, LeftOut, Operation};
 
 use crate::bulk::terms;
-use crate::{exemption, group};
 use crate::plan::{CELL_MEMBERS_MAX, Counts, limit_of};
 use crate::policy::Policy;
+use crate::{exemption, group};
 
 /// A host that is known, and where. Borrowed: a million of them are looked at without one being copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

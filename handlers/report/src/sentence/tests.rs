@@ -398,7 +398,11 @@ fn core_cases() -> Vec<Case> {
             "The stop cord cancels the command of batch patch-default.1.w1/111122223333/eu-west-1/0/3: 1 invocation not delivered.",
             "",
         ),
-        (Entry::CalendarMoved { calendar: "year-end".into(), open: false, at: at("09:00"), turns_at: None }, "Change calendar `year-end` closed at 2026-03-02 09:00 UTC.", ""),
+        (
+            Entry::CalendarMoved { calendar: "year-end".into(), open: false, at: at("09:00"), turns_at: None },
+            "Change calendar `year-end` closed at 2026-03-02 09:00 UTC.",
+            "",
+        ),
         (
             Entry::Deadline {
                 target: key.clone(),
