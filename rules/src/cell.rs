@@ -5,7 +5,7 @@ use tidegate_events::action::Nudge;
 use tidegate_events::bulk::BulkEntry;
 use tidegate_events::entry::{CellMember, ConfirmStep, Lag, RunStep, Standing};
 use tidegate_events::fact::{Compliance, Fact};
-use tidegate_events::host::SpokeFault;
+use tidegate_events::host::{Platform, SpokeFault};
 use tidegate_events::id::{BatchId, CellId, InstanceId};
 use tidegate_events::run::Operation;
 use tidegate_events::{Action, Entry, Hold};
@@ -121,32 +121,58 @@ fn plan(desk: &mut Desk<'_>, campaign: &Campaign, cell: &Cell) -> Result<(), Mis
         }
         return hold(desk, &cell.id, holds.into_iter().next().unwrap_or(Hold::Doubt { what: "a gate said no".into() }));
     }
-    let platform = members.first().map(|member| member.platform);
-    let mut members: Vec<&CellMember> = members.into_iter().filter(|member| Some(member.platform) == platform).take(2 * BATCH_MEMBERS_MAX).collect();
+    let mut platforms: Vec<Platform> = Vec::new();
+    for member in &members {
+        if !platforms.contains(&member.platform) {
+            platforms.push(member.platform);
+        }
+    }
+    // A limit may hold all of one platform while another may start: INVARIANT (nothing lost), nobody waits behind who can't move.
+    let mut held = None;
+    for platform in platforms {
+        let of_platform = members.iter().filter(|member| member.platform == platform).copied().take(2 * BATCH_MEMBERS_MAX).collect();
+        match start(desk, campaign, cell, &orders, (step, seat, platform), of_platform)? {
+            Ok(()) => return Ok(()),
+            Err(hold) => held = held.or(Some(hold)),
+        }
+    }
+    hold(desk, &cell.id, held.unwrap_or(Hold::Doubt { what: "no member could be chosen".into() }))
+}
+
+/// Plans a batch of these waiting members of one platform, or says what holds all of them.
+fn start(
+    desk: &mut Desk<'_>,
+    campaign: &Campaign,
+    cell: &Cell,
+    orders: &bulk::terms::Orders,
+    (step, seat, platform): (RunStep, SeatAt, Platform),
+    mut members: Vec<&CellMember>,
+) -> Result<Result<(), Hold>, Missing> {
+    let policy = desk.effective(&campaign.policy)?;
     let instances: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
     let dropped = unfit(desk, campaign, cell, &instances, seat)?;
     members.retain(|member| !dropped.iter().any(|(instance, _)| *instance == member.instance));
     if !dropped.is_empty() {
         desk.record(Entry::CellSealed { cell: cell.id.clone(), dropped })?;
     }
-    let (Some(platform), false) = (platform, members.is_empty()) else {
+    if members.is_empty() {
         desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
-        return Ok(());
-    };
+        return Ok(Ok(()));
+    }
     let wave_name = campaign.wave(cell.id.wave.index).map(|wave| wave.name.as_str()).unwrap_or_default();
     let snapshot = match &campaign.pin {
         Some(pin) => pin.snapshot.clone(),
         None => return Err(Missing::Corrupt(format!("campaign {} has no patch set", campaign.id))),
     };
     match blast_radius::draw(desk, policy, wave_name, &cell.limits, &members, BATCH_MEMBERS_MAX)? {
-        Err(held) => hold(desk, &cell.id, held),
+        Err(held) => Ok(Err(held)),
         Ok((members, grants)) => {
             let batch = BatchId { cell: cell.id.clone(), number: cell.next_batch };
             desk.need(&[Key::batch(&batch)])?;
             desk.record(Entry::BatchPlanned { batch: batch.clone(), step, platform, members, grants, snapshot, reboot_option: orders.reboot_option.into() })?;
             desk.ask(Action::Send { batch, step });
             desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
-            Ok(())
+            Ok(Ok(()))
         }
     }
 }

@@ -105,7 +105,7 @@ mod tests {
     use crate::policy::{Policy, parse};
 
     fn policy(text: &str) -> Policy {
-        parse(&format!("name = \"groups\"\n{text}"), "groups.toml").unwrap()
+        parse(&format!("name = \"quorums\"\n{text}"), "quorums.toml").unwrap()
     }
 
     fn place() -> (AccountId, Region) {

@@ -419,10 +419,10 @@ pub(crate) fn baking(campaign: &mut Campaign, at: Timestamp) {
     }
 }
 
-/// A wave is proven: nothing is asked before the next one is at its gates.
+/// A wave is proven: nothing is asked before the next one is at its gates, and only from there on somebody waits for a yes.
 pub(crate) fn proven(campaign: &mut Campaign) {
     if let Some(health) = campaign.health.as_deref_mut() {
-        (health.asked, health.ask_at) = (None, None);
+        (health.asked, health.ask_at, health.waits_since, health.told) = (None, None, None, false);
     }
 }
 

@@ -195,7 +195,7 @@ async fn an_answer_that_comes_late_needs_nobody() {
     assert!(!settled(&mut drive).await.needs_a_person());
     assert_eq!(patched(&drive), HOSTS as usize);
     let steps = steps(&drive).await;
-    assert!(steps.iter().all(|(_, step)| !matches!(step, HealthStep::Told | HealthStep::Released { .. })));
+    assert!(steps.iter().all(|(_, step)| !matches!(step, HealthStep::Told | HealthStep::Released { .. })), "{steps:?}");
     assert!(
         steps.iter().any(|(_, step)| matches!(step, HealthStep::Seen { causes, .. } if causes.iter().any(|cause| cause.severity == Severity::Inconclusive)))
     );

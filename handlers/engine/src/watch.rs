@@ -25,14 +25,20 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             return Ok(next);
         }
         self.watched_at.store(now.as_second(), Ordering::Relaxed);
-        for calendar in &self.policy().calendars {
+        let calendars = &self.policy().calendars;
+        let first = usize::try_from(now.as_second().div_euclid(ASK_EVERY_SECS)).unwrap_or(0) % calendars.len().max(1);
+        for calendar in calendars.iter().cycle().skip(first).take(calendars.len()) {
             match self.cloud().calendar(calendar).await {
                 Ok(seen) => {
                     let event = Event::CalendarChanged { calendar: calendar.clone(), open: seen.open, at: seen.at, turns_at: seen.turns_at };
                     next.extend(self.answer(event, now).await?);
                 }
-                // Doubt is no: what was never heard of holds, and what is known counts until it was to change.
-                Err(fault) => tracing::warn!(calendar, %fault, "a change calendar could not be asked"),
+                // Doubt is no: what was never heard of holds, and what is known counts until it was to change. Whoever waits for the
+                // rest of this tick does not wait for more answers that may not come: the next minute begins with another calendar.
+                Err(fault) => {
+                    tracing::warn!(calendar, %fault, "a change calendar could not be asked");
+                    break;
+                }
             }
         }
         Ok(next)

@@ -253,7 +253,7 @@ fn a_policy_says_what_it_asks_and_wrong_names_are_found() {
     assert!(!plain.to_json().contains("health") && !plain.to_json().contains("alarms"), "digests of yesterday stay");
     let said = crate::policy::explain(&policy()).join("\n");
     assert!(
-        said.contains("if one of the alarms `errors`, `latency` is in ALARM, or if more than 10% of the hosts of the wave are not heard of after it"),
+        said.contains("if one of the alarms `errors` and `latency` is in ALARM, or if more than 10% of the hosts of the wave are not heard of after it"),
         "{said}"
     );
     assert!(

@@ -39,7 +39,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("25-config-proactive.json", &["ignored: a proactive evaluation judges a resource that does not exist yet"]),
     ("26-config-other-resource-type.json", &["ignored: understood, not handled: resources of type `AWS::IAM::User`, only `AWS::SSM::PatchCompliance`"]),
     ("27-ssm-association.json", &["ignored: understood, not handled: compliance of type `Association`, only `Patch`"]),
-    ("28-calendar-open.json", &["arn:aws:ssm:us-east-2:111122223333:document/MyCalendar is open at 2026-11-23T06:00:07Z"]),
+    ("28-calendar-open.json", &["arn:aws:ssm:us-east-2:111122223333:document/MyCalendar is open at 2026-11-23T06:00:07Z until 2026-12-18T18:00:00Z"]),
     ("29-lane-resumed.json", &["dana resumes patch-default: the failed canary had a full disk; grown and patched by hand"]),
     ("30-cord-pulled.json", &["kim pulls the cord"]),
     ("31-approval-rejects-a-wave.json", &["kim says Reject to patch-default.1.w0 (af2bdbe1aa9b) at 2026-11-20T02:20:31Z: quarter-end closing until Friday"]),
