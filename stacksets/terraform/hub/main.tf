@@ -26,6 +26,8 @@ locals {
     ApproverName           = var.approver_name
     ScheduleTimezone       = var.schedule_timezone
     LogRetentionDays       = tostring(var.log_retention_days)
+    BedrockAgent           = var.bedrock_agent_id == "" ? "" : "${var.bedrock_agent_id}/${var.bedrock_agent_alias_id}"
+    BedrockAgentAliasArns  = var.bedrock_agent_id == "" ? "" : "arn:${data.aws_partition.current.partition}:bedrock:${var.region}:${var.orchestrator_account_id}:agent-alias/${var.bedrock_agent_id}/${var.bedrock_agent_alias_id}"
   }
 
   scheduler_role_name = lookup(var.parameters, "SchedulerRoleName", "SchedulerInvokeRole")
