@@ -543,6 +543,28 @@ async fn a_notice_is_typed_and_published_once() {
 }
 
 #[tokio::test]
+async fn a_chat_channel_hears_what_was_published_and_holds_nothing_up() {
+    let mut published = 0;
+    let server = Server::start(move |_| {
+        published += 1;
+        match published {
+            // The second notice's word in the channel is denied; the third notice itself is.
+            4 | 5 => Reply::Text(403, "text/xml", "<ErrorResponse><Error><Code>AuthorizationError</Code></Error></ErrorResponse>".into()),
+            _ => Reply::Text(200, "text/xml", "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>".into()),
+        }
+    });
+    let topic = |name: &str| Some(format!("arn:aws:sns:eu-west-1:999900001111:{name}"));
+    let cloud = server.cloud(CloudSettings { topic: topic("notices"), chat_topic: topic("chat"), ..CloudSettings::default() });
+    assert_eq!(cloud.notify(&notice()).await, Ok(()));
+    let [notices, chat] = server.of("Publish").try_into().unwrap_or_else(|_| panic!("two are published"));
+    assert!(notices.body.contains("%3Anotices") && chat.body.contains("%3Achat"), "{} {}", notices.body, chat.body);
+    assert!(chat.body.contains("client-markdown") && chat.body.contains("1%20wave%20waits") && !chat.body.contains("https"), "{}", chat.body);
+    assert_eq!(cloud.notify(&notice()).await, Ok(()), "who misses it has the mail");
+    assert!(cloud.notify(&notice()).await.is_err());
+    assert_eq!(server.of("Publish").len(), 5, "what was not published is not talked about");
+}
+
+#[tokio::test]
 async fn throttled_reads_slow_down() {
     let mut left = 6;
     let server = spoke_says(move |asked| {

@@ -41,8 +41,8 @@ fn what_is_wrong_is_found() {
         ("hub.yaml", "Action: s3:PutObject", "Action: s3:GetObject", "rights", "report's role may not do `s3:PutObject`"),
         (
             "hub.yaml",
-            "Action: sns:Publish\n                Resource: !Ref AlertsTopic\n              - Sid",
-            "Action: [sns:Publish, sns:Subscribe]\n                Resource: !Ref AlertsTopic\n              - Sid",
+            "Action: sns:Publish\n                Resource: [!Ref AlertsTopic, !Ref ChatTopic]\n              - Sid",
+            "Action: [sns:Publish, sns:Subscribe]\n                Resource: [!Ref AlertsTopic, !Ref ChatTopic]\n              - Sid",
             "rights",
             "notify's role may do `sns:Subscribe`",
         ),

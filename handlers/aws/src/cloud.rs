@@ -5,6 +5,7 @@ mod aggregate;
 mod alarms;
 mod automation;
 mod calendar;
+mod chat;
 mod config;
 mod directory;
 mod doctor;
@@ -53,6 +54,8 @@ pub struct CloudSettings {
     pub aggregator: Option<String>,
     /// The ARN of the SNS topic for notices. Without one they are logged.
     pub topic: Option<String>,
+    /// The ARN of the SNS topic that chat channels subscribe to.
+    pub chat_topic: Option<String>,
     /// Whether look-ups read tags: where no policy selects by tag, they need not.
     pub tags_wanted: bool,
     /// Regions that are looked into beside the hub's own and those where the aggregator knows instances: where AWS Config records
@@ -75,6 +78,7 @@ impl Default for CloudSettings {
             session_tags: BTreeMap::new(),
             aggregator: None,
             topic: None,
+            chat_topic: None,
             tags_wanted: false,
             regions: Vec::new(),
             directory_secs: 900,
@@ -138,6 +142,11 @@ impl AwsCloud {
     /// When SNS did not take it, or did not say so.
     pub async fn publish(&self, notice: &Notice, link: Option<&str>, approver: Option<&PersonId>, impact: Option<&Impact>) -> Result<(), SpokeFault> {
         notices::publish(&self.inner, notice, link, approver, impact).await
+    }
+
+    /// Says a notice once more where chat channels hear it, if they do. Never fails: what matters was published.
+    pub async fn tell_chat(&self, notice: &Notice) {
+        chat::tell(&self.inner, notice).await;
     }
 }
 
@@ -239,13 +248,17 @@ impl Cloud for AwsCloud {
     }
 
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
-        self.publish(notice, None, None, None).await
+        self.publish(notice, None, None, None).await?;
+        self.tell_chat(notice).await;
+        Ok(())
     }
 
     const TELLS_IMPACT: bool = true;
 
     async fn ask_approval(&self, notice: &Notice, impact: &Impact) -> Result<(), SpokeFault> {
-        self.publish(notice, None, None, Some(impact)).await
+        self.publish(notice, None, None, Some(impact)).await?;
+        self.tell_chat(notice).await;
+        Ok(())
     }
 }
 

@@ -101,8 +101,17 @@ impl<'a> Reader<'a> {
 
     /// The ARN of the topic for notices.
     pub fn topic(&mut self) -> Option<String> {
-        let topic = self.maybe("TIDEGATE_TOPIC");
-        self.matched("TIDEGATE_TOPIC", topic, "the ARN of an SNS topic", |arn| arn.starts_with("arn:") && arn.split(':').nth(2) == Some("sns"))
+        self.topic_of("TIDEGATE_TOPIC")
+    }
+
+    /// The ARN of the topic that chat channels subscribe to.
+    pub fn chat_topic(&mut self) -> Option<String> {
+        self.topic_of("TIDEGATE_CHAT_TOPIC")
+    }
+
+    fn topic_of(&mut self, name: &str) -> Option<String> {
+        let topic = self.maybe(name);
+        self.matched(name, topic, "the ARN of an SNS topic", |arn| arn.starts_with("arn:") && arn.split(':').nth(2) == Some("sns"))
     }
 
     /// How often the aggregator is asked for what no event has told, in seconds; 0 means never.

@@ -138,7 +138,9 @@ impl<S: Store + Tokens> Herald for SnsHerald<'_, S> {
             _ => None,
         };
         let Some((console, question)) = question.filter(|(_, question)| !question.people.is_empty()) else {
-            return told(notice, self.engine.cloud().publish(notice, None, None, impact.as_ref()).await);
+            told(notice, self.engine.cloud().publish(notice, None, None, impact.as_ref()).await)?;
+            self.engine.cloud().tell_chat(notice).await;
+            return Ok(());
         };
         for person in &question.people {
             let token = new_token().map_err(|source| EngineError::Store { what: "a token".into(), source })?;
@@ -154,6 +156,7 @@ impl<S: Store + Tokens> Herald for SnsHerald<'_, S> {
             let link = format!("{console}/approval?token={token}");
             told(notice, self.engine.cloud().publish(notice, Some(&link), person.as_ref(), impact.as_ref()).await)?;
         }
+        self.engine.cloud().tell_chat(notice).await;
         Ok(())
     }
 }

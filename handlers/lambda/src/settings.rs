@@ -88,6 +88,8 @@ pub struct Settings {
     pub aggregator: Option<String>,
     /// The SNS topic; without one, notices are in the log alone.
     pub topic: Option<String>,
+    /// The SNS topic that chat channels subscribe to.
+    pub chat_topic: Option<String>,
     /// Where `console` is reached; without it notices carry no links.
     pub console_url: Option<String>,
     /// The Bedrock agent that `notify` asks about campaigns whose input names none; advisory.
@@ -135,7 +137,7 @@ impl Settings {
             reader.fault(format!("`TIDEGATE_EXTERNAL_ID` is set on `{}`, which enters no spoke: take it away there", function.name()));
         }
         let spoke_role = reader.spoke_role();
-        let topic = reader.topic();
+        let (topic, chat_topic) = (reader.topic(), reader.chat_topic());
         let console_url = reader.maybe("TIDEGATE_CONSOLE_URL");
         let console_url =
             reader.matched("TIDEGATE_CONSOLE_URL", console_url, "the URL of the console", |url| url.starts_with("https://") || url.starts_with("http://"));
@@ -156,6 +158,7 @@ impl Settings {
             external_id,
             aggregator: reader.maybe("TIDEGATE_AGGREGATOR"),
             topic,
+            chat_topic,
             console_url: console_url.map(|url| url.trim_end_matches('/').to_owned()),
             bedrock,
             bucket,

@@ -96,6 +96,7 @@ impl Site {
             external_id: settings.external_id.clone(),
             aggregator: settings.aggregator.clone(),
             topic: settings.topic.clone(),
+            chat_topic: settings.chat_topic.clone(),
             // Tags decide about waves and exemptions, of older pinned policies too: they are always read.
             tags_wanted: true,
             regions: settings.regions.clone(),

@@ -48,6 +48,7 @@ struct Settings {
     external_id: Option<Secret>,
     aggregator: Option<String>,
     topic: Option<String>,
+    chat_topic: Option<String>,
     sweep_secs: u32,
     sweep_nodes_secs: u32,
     regions: Vec<Region>,
@@ -67,6 +68,7 @@ impl Settings {
             external_id: reader.external_id(),
             aggregator: reader.maybe("TIDEGATE_AGGREGATOR"),
             topic: reader.topic(),
+            chat_topic: reader.chat_topic(),
             sweep_secs: reader.sweep_secs(),
             sweep_nodes_secs: reader.sweep_nodes_secs(),
             regions: reader.regions(),
@@ -85,6 +87,7 @@ impl Settings {
             external_id: self.external_id.clone(),
             aggregator: self.aggregator.clone(),
             topic: self.topic.clone(),
+            chat_topic: self.chat_topic.clone(),
             // Tags decide about waves and exemptions, of older pinned policies too: they are always read.
             tags_wanted: true,
             regions: self.regions.clone(),
