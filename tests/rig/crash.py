@@ -192,16 +192,20 @@ class Function:
 
     def __init__(self, binary, name, variables, logs, gallows=None):
         self.name, self.binary, self.variables, self.gallows = name, binary, variables, gallows
-        self.invocations, self.answers = queue.Queue(), queue.Queue()
-        self.listener = Listener(self._handler())
+        self.invocations, self.answers = None, queue.Queue()
+        self.listener = None
         self.process, self.log = None, open(pathlib.Path(logs) / f"{name}.log", "ab")
 
     def start(self):
+        # A Runtime API of its own for each process, made before it: a question of the one before must not take what is meant for this
+        # one, and the first question of this one must not wait where nothing comes.
+        before, self.invocations = self.listener, queue.Queue()
+        self.listener = Listener(self._handler(self.invocations))
+        if before:
+            threading.Thread(target=lambda: (before.shutdown(), before.server_close()), daemon=True).start()
         runtime = {"_HANDLER": self.name, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.listener.port}", "AWS_LAMBDA_FUNCTION_NAME": f"tidegate-{self.name}"}
         runtime |= {"AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256", "AWS_LAMBDA_LOG_GROUP_NAME": "x", "AWS_LAMBDA_LOG_STREAM_NAME": "x"}
         self.process = subprocess.Popen([self.binary], env=self.variables | runtime, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        # A queue of its own: a connection of the one before must not take what is meant for this one.
-        self.invocations = queue.Queue()
         if self.gallows:
             self.gallows.watch(self.process)
 
@@ -232,10 +236,10 @@ class Function:
                     return None
         raise SystemExit(f"`{self.name}` did not answer within {INVOCATION_SECS} s")
 
-    def _handler(function):
+    def _handler(function, invocations):
         class RuntimeApi(Quiet):
             def do_GET(self):
-                event = function.invocations.get()
+                event = invocations.get()
                 headers = [
                     ("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
                     ("Lambda-Runtime-Deadline-Ms", str(int((time.time() + INVOCATION_SECS) * 1000))),
