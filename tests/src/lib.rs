@@ -1,5 +1,6 @@
-//! Doubt: what the tests share. The tests themselves are in `tests/`.
+//! What the tests share. The tests themselves are in `tests/`.
 
+pub mod asking;
 pub mod binary;
 pub mod conformance;
 pub mod crashing;

@@ -11,9 +11,9 @@ use tidegate_engine::tokens::{TokenRecord, Tokens, UsedToken};
 use tidegate_events::Event;
 use tidegate_events::event::{Subject, Word};
 use tidegate_events::id::Digest;
-use tidegate_events::wire::{self, Parsed};
 use tidegate_rules::decide::Outcome;
 use tidegate_rules::{Key, State};
+use tidegate_tests::asking::until_asked;
 use tidegate_tests::kept::Kept;
 use tidegate_world::{Faults, Spec, World};
 
@@ -40,36 +40,19 @@ const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccd
 
 /// A site whose first campaign asks for approval, and a link for one of its approvers.
 async fn asked(approver: Option<&str>) -> Site {
-    let mut now = simulate::start().unwrap();
+    let now = simulate::start().unwrap();
     let store = Kept::default();
     let engine = Engine::new(store, World::new(Spec::generate(2, 1, 60, 5, Faults::none()), now), policy::read(None).unwrap());
-    for _ in 0..300 {
-        now = now.checked_add(SignedDuration::from_secs(60)).unwrap();
-        for delivery in engine.cloud().advance(now) {
-            for read in wire::read(&delivery.bytes) {
-                if let Parsed::Event { event, .. } = read.parsed {
-                    engine.take(&event, now).await.unwrap();
-                }
-            }
-        }
-        engine.tick(now).await.unwrap();
-        for (key, stored) in engine.store().list("campaign/", None, 10).await.unwrap() {
-            if let State::Campaign(campaign) = tidegate_engine::commit::read_state(&key, &stored.body).unwrap()
-                && let Some(asked) = campaign.asked.first()
-            {
-                let record = TokenRecord {
-                    subject: asked.subject.clone(),
-                    digest: asked.digest,
-                    approver: approver.map(|name| name.parse().unwrap()),
-                    expires_at: now.checked_add(SignedDuration::from_hours(24)).unwrap(),
-                    used: None,
-                };
-                engine.store().put_token(&Digest::of(TOKEN.as_bytes()), &record).await.unwrap();
-                return Site { engine, now, subject: asked.subject.clone(), digest: asked.digest };
-            }
-        }
-    }
-    panic!("nothing was asked");
+    let (now, asked) = until_asked(&engine, now).await.unwrap().expect("something is asked");
+    let record = TokenRecord {
+        subject: asked.subject.clone(),
+        digest: asked.digest,
+        approver: approver.map(|name| name.parse().unwrap()),
+        expires_at: now.checked_add(SignedDuration::from_hours(24)).unwrap(),
+        used: None,
+    };
+    engine.store().put_token(&Digest::of(TOKEN.as_bytes()), &record).await.unwrap();
+    Site { engine, now, subject: asked.subject, digest: asked.digest }
 }
 
 impl Site {

@@ -13,6 +13,8 @@ pub mod doctor_aws;
 pub mod explain;
 pub mod fleet;
 pub mod later;
+#[cfg(feature = "aws")]
+pub mod on_aws;
 pub mod plan;
 pub mod policy;
 pub mod refused;

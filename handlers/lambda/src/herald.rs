@@ -83,7 +83,8 @@ impl<'a, S: Store + Tokens> SnsHerald<'a, S> {
         })
     }
 
-    /// What a campaign that ended leaves: filters make the metrics InstancesTotal, InstancesWithIssues and SuccessRate of this line.
+    /// What a campaign that ended leaves, in instances and in percent: filters make the metrics InstancesTotal, InstancesWithIssues and
+    /// SuccessRate of this line. A notice that comes again is counted again.
     async fn count(&self, id: &CampaignId, now: Timestamp) -> Result<(), EngineError> {
         let (kept, bad) = self
             .engine
@@ -126,8 +127,11 @@ impl<'a, S: Store + Tokens> SnsHerald<'a, S> {
 impl<S: Store + Tokens> Herald for SnsHerald<'_, S> {
     async fn announce(&self, notice: &Notice, now: Timestamp) -> Result<(), EngineError> {
         tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
-        if let (NoticeKind::CampaignEnded, Ok(Subject::Campaign(id))) = (notice.kind, Subject::parse(&notice.subject)) {
-            self.count(&id, now).await?;
+        if let (NoticeKind::CampaignEnded, Ok(Subject::Campaign(id))) = (notice.kind, Subject::parse(&notice.subject))
+            && let Err(error) = self.count(&id, now).await
+        {
+            // Numbers for a dashboard hold no notice up.
+            tracing::warn!(campaign = %id, %error, "what the campaign leaves is not counted");
         }
         let question = match (notice.kind, self.console, Subject::parse(&notice.subject)) {
             (NoticeKind::ApprovalAsked, Some(console), Ok(subject)) => self.question(subject, now).await?.map(|question| (console, question)),

@@ -1,7 +1,5 @@
 //! An HTTP server on loopback whose answers are scripted, and the hub's side of an organization.
 
-#![allow(dead_code, reason = "tests share it, and each uses a part")]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -10,10 +10,10 @@ use super::Inner;
 use super::fault::{Caller, Failure};
 
 const PUBLISH: &str = "sns:Publish";
-/// Characters of a title; the service takes 250.
-const TITLE_MAX: usize = 250;
-/// Characters of a description; the service takes 8,000.
-const DESCRIPTION_MAX: usize = 8_000;
+/// Characters of a title, and of a thread's name. Ours: a channel shows no more of one on a line.
+const TITLE_MAX: usize = 100;
+/// Characters of a description. Ours: what is longer is read in the mail.
+const DESCRIPTION_MAX: usize = 2_000;
 
 /// What is published. A campaign's notices are one thread.
 fn message(notice: &Notice) -> Value {

@@ -6,6 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+#[cfg(feature = "aws")]
+use tidegate_aws::cloud::CloudSettings;
 use tidegate_events::host::{Host, Ping};
 use tidegate_events::id::{AccountId, Region};
 use tidegate_events::run::{BulkRun, Operation};
@@ -21,8 +23,6 @@ use crate::failure::Failure;
 use crate::line;
 use crate::screen::{self, DIM, HEAD, WARN};
 
-#[cfg(feature = "aws")]
-mod on_aws;
 #[cfg(any(feature = "aws", test))]
 mod spokes;
 
@@ -121,6 +121,8 @@ const SCHEMA: &str = "tidegate.plan/1";
 
 /// A run that was read.
 pub struct Asked {
+    /// As it was written.
+    pub text: String,
     /// The run.
     pub run: BulkRun,
     /// What its writer should know.
@@ -141,11 +143,12 @@ pub fn read_input(path: &Path) -> Result<Asked, Failure> {
         return Err(Failure::Placed(format!("{}: {} bytes: a run's input has at most {most}", path.display(), size.len())));
     }
     let bytes = std::fs::read(path).map_err(|error| Failure::file(path, "read", &error))?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let parsed = run_input::parse(&bytes).map_err(|problems| {
         let lines: Vec<String> = problems.lines().map(|line| format!("{}: {line}", path.display())).collect();
         Failure::Placed(lines.join("\n"))
     })?;
-    Ok(Asked { run: parsed.run, warnings: parsed.warnings.iter().map(ToString::to_string).collect() })
+    Ok(Asked { text, run: parsed.run, warnings: parsed.warnings.iter().map(ToString::to_string).collect() })
 }
 
 /// The hosts that a plan is made for, as a look-up finds them.
@@ -226,7 +229,13 @@ pub async fn run(args: &PlanArgs) -> Result<u8, Failure> {
 
 #[cfg(feature = "aws")]
 async fn of_aws(policy: &Policy, run: &BulkRun) -> Result<Estate, Failure> {
-    on_aws::read(policy, run).await
+    let (cloud, _) = super::on_aws::cloud(|reader, settings| CloudSettings {
+        aggregator: Some(reader.needed("TIDEGATE_AGGREGATOR", "the name of the hub's Config aggregator: shares are of what it counts")),
+        tags_wanted: true,
+        ..settings
+    })
+    .await?;
+    spokes::read(&cloud, policy, run).await
 }
 
 #[cfg(not(feature = "aws"))]

@@ -74,19 +74,15 @@ pub async fn run(args: &RunArgs) -> Result<u8, Failure> {
 async fn on_console(args: &RunArgs) -> Result<u8, Failure> {
     let url = args.console.as_deref().unwrap_or_default();
     let asked = plan::read_input(&args.input)?;
-    let input = std::fs::read_to_string(&args.input).map_err(|error| Failure::file(&args.input, "read", &error))?;
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
     // The same run asked for again on the same day is the same run: an answer that was lost is asked for without fear.
     let id = args.ask.clone().unwrap_or_else(|| Digest::of_parts([asked.run.digest().as_bytes().as_slice(), today.as_bytes()]).short());
-    screen::tell(&format!(
-        "{} wave(s){} asked for at {url} as `{id}`",
-        asked.run.waves.len(),
-        if asked.run.dry_run { ", a dry run: nothing is sent;" } else { ";" }
-    ));
+    let dry = if asked.run.dry_run { " that only looks" } else { "" };
+    screen::tell(&format!("a run{dry} of {} wave(s) is asked for at {url} as `{id}`", asked.run.waves.len()));
     if !args.yes && !args.json && screen::somebody_is_there() && !confirmed()? {
         return Err(Failure::Interrupted);
     }
-    post(url, &id, &input, args.json).await
+    post(url, &id, &asked.text, args.json).await
 }
 
 #[cfg(feature = "aws")]

@@ -46,9 +46,12 @@ async fn tick(site: &Site, at: Timestamp, scope: &Scope) -> Result<(), String> {
     metrics.add("Due", u64::try_from(ticked.due).unwrap_or(u64::MAX));
     metrics.add("OutboxLeft", u64::try_from(ticked.left).unwrap_or(u64::MAX));
     scope.merge(metrics);
-    // A filter makes the metric PendingApprovals of this line.
-    if let Some(asked_at) = shell.engine().oldest_question().await.map_err(|error| words(&error))? {
-        tracing::info!(pending_approvals_minutes = at.duration_since(asked_at).as_mins().max(0), "an approval is waited for");
+    match shell.engine().oldest_question().await {
+        // A filter makes the metric PendingApprovals of this line.
+        Ok(Some(asked_at)) => tracing::info!(pending_approvals_minutes = at.duration_since(asked_at).as_mins().max(0), "an approval is waited for"),
+        Ok(None) => {}
+        // A number that nobody reads now stops no sweep.
+        Err(error) => tracing::warn!(error = %words(&error), "how long approvals are waited for is not known"),
     }
     let settings = site.settings();
     let mut letters = Vec::new();

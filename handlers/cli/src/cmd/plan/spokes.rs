@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn planned(estate: &Estate, policy: &Policy) -> String {
-        let asked = Asked { run: run_input::parse(RUN.as_bytes()).unwrap().run, warnings: Vec::new() };
+        let asked = Asked { text: RUN.to_owned(), run: run_input::parse(RUN.as_bytes()).unwrap().run, warnings: Vec::new() };
         let at = simulate::start().unwrap();
         let plan = estate.plan(policy, &asked.run, at).unwrap();
         let mut report = report(&plan, &asked, at, None);

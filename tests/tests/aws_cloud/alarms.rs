@@ -1,16 +1,9 @@
 //! Alarms on AWS: what goes over the wire, what each answer means, and the simulated organization as the other side.
 
-#![cfg(test)]
-#![allow(dead_code, reason = "the scripted server is shared, and has more than is used here")]
-
-#[path = "aws_cloud/server.rs"]
-mod server;
-
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
-use server::{Reply, Server, fault};
 use tidegate_aws::clients::endpoint_config;
 use tidegate_aws::cloud::{AwsCloud, CloudSettings};
 use tidegate_aws::secret::Secret;
@@ -20,6 +13,8 @@ use tidegate_events::host::SpokeFault;
 use tidegate_world::listen::{self, Listening};
 use tidegate_world::{AccountSpec, AlarmSpec, Spec, World};
 use tokio::net::TcpListener;
+
+use super::server::{Reply, Server, fault};
 
 const HUB: &str = "123456789012";
 

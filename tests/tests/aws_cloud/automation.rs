@@ -1,37 +1,24 @@
 //! Automation on AWS, against scripted answers: a repeat has the token and the signing time of the first start, and what executions
 //! say is read for each target.
 
-#![cfg(test)]
-#![allow(dead_code, reason = "the scripted server is shared, and has more than is used here")]
-
-#[path = "aws_cloud/server.rs"]
-mod server;
-
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use server::{Reply, fault, spoke_says};
 use tidegate_aws::cloud::CloudSettings;
-use tidegate_engine::ports::{AutomationRequest, Cloud as _, Spoke};
+use tidegate_engine::ports::{AutomationRequest, Cloud as _};
 use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::InvocationStatus;
-use tidegate_events::id::InstanceId;
+
+use super::server::{Reply, fault, spoke_says};
+use super::{instance, spoke};
 
 const EXECUTION: &str = "333ba70b-2333-48db-b17e-a5e69c6f4d1c";
 const TOKEN: &str = "11111111-2222-4333-8444-555555555555";
 
-fn spoke() -> Spoke {
-    Spoke { account: "111122223333".parse().unwrap(), region: "eu-west-1".parse().unwrap() }
-}
-
-fn instance(n: u32) -> InstanceId {
-    format!("i-{n:017x}").parse().unwrap()
-}
-
 fn request() -> AutomationRequest {
     AutomationRequest {
-        spoke: spoke(),
+        spoke: spoke("111122223333"),
         document: "AWSSupport-ConfigureEC2Metadata".into(),
         parameters: BTreeMap::from([("EnforceIMDSv2".to_owned(), vec!["required".to_owned()])]),
         target_parameter: "InstanceId".into(),
@@ -90,7 +77,7 @@ async fn answers_prove_what_they_say_and_no_more() {
     assert!(matches!(server.cloud(CloudSettings::default()).start_automation(&request()).await, SendOutcome::Ambiguous { .. }));
 }
 
-fn child(n: u32, status: &str, ended: Option<f64>) -> Value {
+fn child(n: u8, status: &str, ended: Option<f64>) -> Value {
     let mut child = json!({ "AutomationExecutionId": format!("00000000-0000-4000-8000-{n:012}"), "DocumentName": "AWSSupport-ConfigureEC2Metadata",
         "AutomationExecutionStatus": status, "ExecutionStartTime": 1_795_200_000.0, "ParentAutomationExecutionId": EXECUTION, "Target": instance(n) });
     if let (Some(ended), Some(fields)) = (ended, child.as_object_mut()) {
@@ -114,8 +101,8 @@ async fn an_execution_is_read_by_its_children() {
             }
             _ => Reply::Json(200, json!({ "AutomationExecutionMetadataList": [child(2, "InProgress", None)] })),
         });
-        let lines = server.cloud(CloudSettings::default()).execution(&spoke(), &EXECUTION.parse().unwrap()).await.unwrap();
-        let of = |n: u32| lines.iter().find(|line| line.instance == instance(n)).map(|line| line.status);
+        let lines = server.cloud(CloudSettings::default()).execution(&spoke("111122223333"), &EXECUTION.parse().unwrap()).await.unwrap();
+        let of = |n: u8| lines.iter().find(|line| line.instance == instance(n)).map(|line| line.status);
         assert_eq!((of(1), of(2), of(3)), (Some(InvocationStatus::Success), Some(InvocationStatus::InProgress), third), "{status}");
         let ended = lines.iter().find(|line| line.instance == instance(1)).and_then(|line| line.ended_at).unwrap();
         assert_eq!(ended.as_millisecond(), 1_795_200_060_250);
@@ -126,14 +113,14 @@ async fn an_execution_is_read_by_its_children() {
 
 #[tokio::test]
 async fn a_search_leaves_children_and_other_runbooks_out() {
-    let top = |id: u32, document: &str| {
+    let top = |id: u8, document: &str| {
         json!({ "AutomationExecutionId": format!("00000000-0000-4000-8000-{id:012}"), "DocumentName": document, "AutomationExecutionStatus": "InProgress",
             "ExecutionStartTime": 1_795_200_000.0, "Targets": [{ "Key": "ParameterValues", "Values": [instance(1)] }] })
     };
     let lines = json!([top(7, "AWSSupport-ConfigureEC2Metadata"), top(8, "AWSSupport-ConfigureEC2MetadataAndMore"), child(1, "InProgress", None)]);
     let server = spoke_says(move |_| Reply::Json(200, json!({ "AutomationExecutionMetadataList": lines })));
     let (after, before) = (Timestamp::from_second(1_795_199_700).unwrap(), Timestamp::from_second(1_795_200_900).unwrap());
-    let found = server.cloud(CloudSettings::default()).list_executions(&spoke(), "AWSSupport-ConfigureEC2Metadata", after, before).await.unwrap();
+    let found = server.cloud(CloudSettings::default()).list_executions(&spoke("111122223333"), "AWSSupport-ConfigureEC2Metadata", after, before).await.unwrap();
     assert_eq!(
         found.iter().map(|seen| (seen.command.as_str(), seen.instances.clone())).collect::<Vec<_>>(),
         [("00000000-0000-4000-8000-000000000007", vec![instance(1)])]

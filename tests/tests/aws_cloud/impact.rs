@@ -1,39 +1,33 @@
 //! The note of impact with the message that asks for an approval, and a fake of Bedrock's agent runtime behind it: whatever that
 //! answers, and where it does not, the approval is asked for all the same.
 
-#![cfg(test)]
-
-#[path = "aws_cloud/server.rs"]
-mod server;
-
 use std::time::{Duration, Instant};
 
 use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use server::{Asked, Reply, Server};
 use tidegate_aws::bedrock::{AgentId, Bedrock};
 use tidegate_aws::cloud::CloudSettings;
 use tidegate_cli::cmd::{policy, simulate};
 use tidegate_engine::Engine;
-use tidegate_engine::commit::read_state;
 use tidegate_engine::ports::Cloud as _;
-use tidegate_engine::store::Store;
 use tidegate_events::Event;
 use tidegate_events::action::{Notice, NoticeKind};
 use tidegate_events::bulk::RunAsked;
 use tidegate_events::event::Subject;
 use tidegate_events::host::Platform;
 use tidegate_events::id::TargetKey;
-use tidegate_events::wire::{self, Parsed, run_input};
+use tidegate_events::wire::run_input;
 use tidegate_lambda::herald::{Analyst, SnsHerald};
 use tidegate_lambda::shell::Herald as _;
-use tidegate_rules::State;
+use tidegate_tests::asking::until_asked;
 use tidegate_tests::kept::Kept;
 use tidegate_world::{AccountSpec, Faults, HostSpec, Spec, World};
+
+use super::server::{Asked, Reply, Server};
 
 const CONSOLE: &str = "https://console.example";
 
@@ -47,7 +41,7 @@ struct Site {
 impl Site {
     /// A campaign of findings, or this bulk run.
     async fn asked(run: Option<Value>) -> Self {
-        let mut now = simulate::start().unwrap();
+        let now = simulate::start().unwrap();
         let store = Kept::default();
         let spec = if run.is_some() { unannounced() } else { Spec::generate(2, 1, 60, 5, Faults::none()) };
         let engine = Engine::new(store.clone(), World::new(spec, now), policy::read(None).unwrap());
@@ -56,25 +50,8 @@ impl Site {
             let asked = RunAsked { id: "night".into(), run, by: "dana".parse().unwrap(), at: now };
             engine.take(&Event::RunAsked(Box::new(asked)), now).await.unwrap();
         }
-        for _ in 0..300 {
-            now = now.checked_add(SignedDuration::from_secs(60)).unwrap();
-            for delivery in engine.cloud().advance(now) {
-                for read in wire::read(&delivery.bytes) {
-                    if let Parsed::Event { event, .. } = read.parsed {
-                        engine.take(&event, now).await.unwrap();
-                    }
-                }
-            }
-            engine.tick(now).await.unwrap();
-            for (key, stored) in engine.store().list("campaign/", None, 10).await.unwrap() {
-                if let State::Campaign(campaign) = read_state(&key, &stored.body).unwrap()
-                    && let Some(asked) = campaign.asked.first()
-                {
-                    return Self { store, subject: asked.subject.clone(), now };
-                }
-            }
-        }
-        panic!("nothing was asked");
+        let (now, asked) = until_asked(&engine, now).await.unwrap().expect("something is asked");
+        Self { store, subject: asked.subject, now }
     }
 
     fn notice(&self) -> Notice {
