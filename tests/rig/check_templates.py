@@ -6,15 +6,11 @@ prints, for each check, how much it looked at and what is wrong, as JSON. Linter
 engine) are among them; the others hold the templates against the code: patterns, rights, settings, the table.
 """
 
-import argparse
-import contextlib
-import io
 import json
-import pathlib
 import re
-import sys
 import warnings
 
+import checks
 from templates import NAMES, ROOT, Template, folder, listed, patterns, read
 
 try:
@@ -478,21 +474,5 @@ CHECKS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description="says what is wrong with the templates")
-    parser.add_argument("--templates", type=pathlib.Path, help="another folder than stacksets/")
-    parser.add_argument("check", nargs="*", help=", ".join(CHECKS))
-    args = parser.parse_args()
-    folder(args.templates)
-    said = {}
-    for name in args.check or CHECKS:
-        check = CHECKS[name]
-        # What libraries print is not for whoever reads our JSON.
-        with contextlib.redirect_stdout(io.StringIO()):
-            looked, faults = check()
-        said[name] = {"looked": looked, "faults": faults}
-    json.dump(said, sys.stdout, indent=1)
-
-
 if __name__ == "__main__":
-    main()
+    checks.main(CHECKS, "stacksets/", "--templates", folder)

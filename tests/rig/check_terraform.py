@@ -6,14 +6,12 @@ prints, for each check, how much it looked at and what is wrong, as JSON. Format
 what `terraform fmt` does to a file that is written with single spaces otherwise.
 """
 
-import argparse
 import json
-import pathlib
 import re
-import sys
 
 import hcl2
 
+import checks
 from templates import ROOT, folder, read
 
 # Each folder deploys the template of its name.
@@ -282,18 +280,5 @@ CHECKS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description="says what is wrong with stacksets/terraform")
-    parser.add_argument("--templates", type=pathlib.Path, help="another folder than stacksets/")
-    parser.add_argument("check", nargs="*", help=", ".join(CHECKS))
-    args = parser.parse_args()
-    folder(args.templates)
-    said = {}
-    for name in args.check or CHECKS:
-        looked, faults = CHECKS[name]()
-        said[name] = {"looked": looked, "faults": faults}
-    json.dump(said, sys.stdout, indent=1)
-
-
 if __name__ == "__main__":
-    main()
+    checks.main(CHECKS, "stacksets/", "--templates", folder)

@@ -5,7 +5,6 @@
 prints, for each check, how much it looked at and what is wrong, as JSON.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -17,6 +16,7 @@ import tempfile
 
 import yaml
 
+import checks
 from templates import ROOT
 
 GITHUB = ROOT / ".github"
@@ -278,19 +278,11 @@ CHECKS = {
 }
 
 
-def main():
+def folder(other=None):
+    """Where the workflows are read from; `other` from now on, where it is given."""
     global GITHUB
-    parser = argparse.ArgumentParser(description="says what is wrong with .github")
-    parser.add_argument("--github", type=pathlib.Path, default=GITHUB, help="another folder than .github")
-    parser.add_argument("check", nargs="*", help=", ".join(CHECKS))
-    args = parser.parse_args()
-    GITHUB = args.github.resolve()
-    said = {}
-    for name in args.check or CHECKS:
-        looked, faults = CHECKS[name]()
-        said[name] = {"looked": looked, "faults": faults}
-    json.dump(said, sys.stdout, indent=1)
+    GITHUB = other.resolve() if other else GITHUB
 
 
 if __name__ == "__main__":
-    main()
+    checks.main(CHECKS, ".github", "--github", folder)

@@ -160,6 +160,27 @@ pub fn drive(driver: &str, args: &[&str], env: &[(String, String)]) -> Result<Va
     run_driver(python(), driver, args, env)
 }
 
+/// Runs a driver that deploys the whole system into an emulator which enforces IAM, with this organization as its spokes, and a clock that
+/// the driver moves. What it reports is kept in the rig's folder for whoever looks into a failure.
+///
+/// # Errors
+/// As [`drive`], and when a server does not start or the function's package can't be written.
+///
+/// # Panics
+/// As [`drive`] and [`package`].
+pub fn drive_deployed(driver: &str, fleet: &Value) -> Result<Value, Error> {
+    let at = tempfile::tempdir_in(folder()?)?;
+    let zip = package(at.path())?;
+    let clock = Clock::new(at.path())?;
+    let hub = ministack(Ministack { auth: true, env: clock.env() })?;
+    let world = world(fleet, &hub, &["--tempo", "10"], &clock.env())?;
+    let (zip, clock_file) = (zip.display().to_string(), clock.file().display().to_string());
+    let arguments = ["--endpoint", &hub.endpoint, "--world", &world.endpoint, "--zip", &zip, "--clock", &clock_file];
+    let report = drive(driver, &arguments, &clock.env())?;
+    fs::write(folder()?.join(driver).with_extension("json"), format!("{report:#}"))?;
+    Ok(report)
+}
+
 /// As [`drive`], with the linters of templates and policies instead of the AWS clients.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use tidegate_events::Action;
 use tidegate_lambda::shell::Fresh;
 use tidegate_rules::Key;
 
-use crate::queues::Backing;
+use crate::luck::Backing;
 
 /// What was written of one kind of thing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

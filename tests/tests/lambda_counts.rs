@@ -10,8 +10,9 @@ use tidegate_aws::dynamo::{DynamoStore, Units, create_table};
 use tidegate_aws::secret::Secret;
 use tidegate_cli::cmd::simulate;
 use tidegate_rules::policy::Policy;
-use tidegate_tests::queues::{Ended, Luck, Site};
+use tidegate_tests::luck::Luck;
 use tidegate_tests::rig::{self, Ministack};
+use tidegate_tests::site::{Ended, Site};
 use tidegate_tests::twin::{Ledger, Twin};
 use tidegate_world::{Faults, Spec};
 

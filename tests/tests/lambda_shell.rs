@@ -4,7 +4,8 @@
 
 use tidegate_cli::cmd::{policy, simulate};
 use tidegate_rules::policy::Policy;
-use tidegate_tests::queues::{Ended, Luck, Site};
+use tidegate_tests::luck::Luck;
+use tidegate_tests::site::{Ended, Site};
 use tidegate_world::{Faults, Spec};
 
 const CALM: Luck = Luck { store: 0, post: 0, twice: 0 };

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tidegate_tests::rig::{self, Clock, Ministack};
+use tidegate_tests::rig;
 
 /// As in `tests/rig/deploy_templates.py`: three spokes, and an account of no organization.
 const SPOKES: [&str; 3] = ["111122223333", "222233334444", "333344445555"];
@@ -32,16 +32,7 @@ fn list<'a>(report: &'a Value, pointer: &str) -> &'a [Value] {
 
 #[test]
 fn deployed_from_the_templates_it_patches_its_spokes_and_whoever_lacks_a_right_is_refused() {
-    let folder = tempfile::tempdir_in(rig::folder().unwrap()).unwrap();
-    let zip = rig::package(folder.path()).unwrap();
-    let clock = Clock::new(folder.path()).unwrap();
-    let hub = rig::ministack(Ministack { auth: true, env: clock.env() }).unwrap();
-    let world = rig::world(&fleet(), &hub, &["--tempo", "10"], &clock.env()).unwrap();
-    let (zip, clock_file) = (zip.display().to_string(), clock.file().display().to_string());
-    let arguments = ["--endpoint", &hub.endpoint, "--world", &world.endpoint, "--zip", &zip, "--clock", &clock_file];
-    let report = rig::drive("stacks_end_to_end.py", &arguments, &clock.env()).unwrap();
-    // Kept for whoever looks into a failure.
-    std::fs::write(rig::folder().unwrap().join("stacks_end_to_end.json"), format!("{report:#}")).unwrap();
+    let report = rig::drive_deployed("stacks_end_to_end.py", &fleet()).unwrap();
 
     assert_eq!(report["over"], true, "errors {}, trouble {}, standings {}", report["errors"], report["trouble"], report["standings"]);
     assert_eq!(report["errors"], json!({}), "a function said ERROR or ran out of time");

@@ -4,7 +4,7 @@
 #![cfg(test)]
 
 use serde_json::{Value, json};
-use tidegate_tests::rig::{self, Clock, Ministack};
+use tidegate_tests::rig;
 
 /// Accounts and Regions of the example of two waves: one host each in the canary's, one in each of the main wave's.
 const HOSTS: [(&str, &str); 6] = [
@@ -28,16 +28,7 @@ fn fleet() -> Value {
 
 #[test]
 fn executions_start_a_run_wait_for_its_end_and_stop_it() {
-    let folder = tempfile::tempdir_in(rig::folder().unwrap()).unwrap();
-    let zip = rig::package(folder.path()).unwrap();
-    let clock = Clock::new(folder.path()).unwrap();
-    let hub = rig::ministack(Ministack { auth: true, env: clock.env() }).unwrap();
-    let world = rig::world(&fleet(), &hub, &["--tempo", "10"], &clock.env()).unwrap();
-    let (zip, clock_file) = (zip.display().to_string(), clock.file().display().to_string());
-    let arguments = ["--endpoint", &hub.endpoint, "--world", &world.endpoint, "--zip", &zip, "--clock", &clock_file];
-    let report = rig::drive("stacks_orchestrator.py", &arguments, &clock.env()).unwrap();
-    // Kept for whoever looks into a failure.
-    std::fs::write(rig::folder().unwrap().join("stacks_orchestrator.json"), format!("{report:#}")).unwrap();
+    let report = rig::drive_deployed("stacks_orchestrator.py", &fleet()).unwrap();
 
     assert_eq!(report["name"], "ec2patch-orchestrator");
     assert_eq!((&report["errors"], &report["trouble"]), (&json!({}), &json!([])), "{report:#}");

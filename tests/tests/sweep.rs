@@ -7,7 +7,8 @@ use tidegate_cli::cmd::{policy, simulate};
 use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::Engine;
 use tidegate_engine::sweep::Swept;
-use tidegate_tests::queues::{Ended, Luck, Site};
+use tidegate_tests::luck::Luck;
+use tidegate_tests::site::{Ended, Site};
 use tidegate_world::{Faults, Fleet, Recording, Role, Spec, World};
 
 const CALM: Luck = Luck { store: 0, post: 0, twice: 0 };

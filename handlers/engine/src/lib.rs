@@ -12,6 +12,7 @@ pub mod impact;
 pub mod perform;
 pub mod ports;
 pub mod probe;
+mod question;
 pub mod shell;
 mod steer;
 pub mod store;

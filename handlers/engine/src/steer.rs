@@ -5,7 +5,6 @@ use tidegate_events::Action;
 use tidegate_events::action::Nudge;
 use tidegate_events::control::{Retried, Retry};
 use tidegate_events::event::Event;
-use tidegate_events::hold::Hold;
 use tidegate_events::id::{CampaignId, TargetKey};
 use tidegate_rules::state::{CampaignPhase, SeatAt};
 use tidegate_rules::{Key, State};
@@ -50,30 +49,6 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         Ok(next)
     }
 
-    /// When the oldest question was asked that holds the running campaign of a lane; `None` where nobody's word is waited for.
-    ///
-    /// # Errors
-    /// When the store does not answer, or holds what can't be read.
-    pub async fn oldest_question(&self) -> Result<Option<Timestamp>, EngineError> {
-        let mut running: Vec<CampaignId> = Vec::new();
-        self.list_all(Key::LANES, |state| {
-            if let State::Lane(lane) = state {
-                running.extend(lane.running);
-            }
-        })
-        .await?;
-        let mut oldest: Option<Timestamp> = None;
-        for id in running {
-            let Some(State::Campaign(campaign)) = self.state(&Key::campaign(&id)).await? else { continue };
-            if campaign.holds.iter().any(|hold| matches!(hold, Hold::AwaitingApproval { .. }))
-                && let Some(asked) = campaign.asked.last()
-            {
-                oldest = Some(oldest.map_or(asked.at, |at| at.min(asked.at)));
-            }
-        }
-        Ok(oldest)
-    }
-
     /// Everybody who failed in a campaign, and stands where another attempt can be given, gets one. Done again after a crash it
     /// finds those who have it already on a roster.
     pub(crate) async fn retry_campaign(&self, retry: &Retry, now: Timestamp) -> Result<Vec<Action>, EngineError> {
@@ -97,7 +72,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         Ok(next)
     }
 
-    async fn state(&self, key: &Key) -> Result<Option<State>, EngineError> {
+    pub(crate) async fn state(&self, key: &Key) -> Result<Option<State>, EngineError> {
         let found = self.store().get(std::slice::from_ref(key)).await.map_err(|source| EngineError::Store { what: "a look-up".into(), source })?;
         found.into_iter().flatten().next().map(|stored| crate::commit::read_state(key, &stored.body)).transpose()
     }
