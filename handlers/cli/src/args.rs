@@ -283,24 +283,12 @@ pub struct ExplainArgs {
 pub struct ApproveArgs {
     /// A campaign (`patch-default.1`) or a wave (`patch-default.1.w0`), as `status` lists them.
     pub id: String,
-    /// The store.
-    #[arg(long, default_value = "tidegate-demo/tidegate.db")]
-    pub store: PathBuf,
-    /// Who decides; without it the user of this machine (USER).
-    #[arg(long = "as", value_name = "NAME")]
-    pub by: Option<String>,
-    /// The URL of the console on AWS, instead of a store: who decides is the caller's AWS identity.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["by", "store"])]
-    pub console: Option<String>,
-    /// Why; required for a no.
-    #[arg(long, default_value = "")]
-    pub comment: String,
     /// The digest that you looked at; without it the one that is asked for now.
     #[arg(long)]
     pub digest: Option<String>,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub json: bool,
+    /// Who, where and why.
+    #[command(flatten)]
+    pub who: WhoArgs,
 }
 
 /// Who says something, where, and why.
@@ -315,7 +303,7 @@ pub struct WhoArgs {
     /// The URL of the console on AWS, instead of a store: who decides is the caller's AWS identity.
     #[arg(long, value_name = "URL", conflicts_with_all = ["by", "store"])]
     pub console: Option<String>,
-    /// Why; only `stop` goes without it.
+    /// Why; only a yes and `stop` go without it.
     #[arg(long, default_value = "")]
     pub comment: String,
     /// Print one JSON document.

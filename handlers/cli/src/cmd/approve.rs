@@ -41,17 +41,17 @@ pub struct Decision {
 /// When the id or the store can't be used, or (exit 1) the word was refused.
 pub async fn run(args: &ApproveArgs, word: Word) -> Result<u8, Failure> {
     let subject = Subject::parse(&args.id).map_err(|error| Failure::Usage(error.to_string()))?;
-    if word == Word::Reject && args.comment.trim().is_empty() {
+    if word == Word::Reject && args.who.comment.trim().is_empty() {
         return Err(Failure::Usage("a no needs a reason: give it with `--comment`".into()));
     }
-    if let Some(url) = &args.console {
+    if let Some(url) = &args.who.console {
         #[cfg(feature = "aws")]
         return crate::cmd::console::decide(url, args, &subject, word).await;
         #[cfg(not(feature = "aws"))]
         return Err(Failure::without_aws(&format!("--console {url}")));
     }
-    let by = person(args.by.as_deref())?;
-    let store = status::open_store(&args.store)?;
+    let by = person(args.who.by.as_deref())?;
+    let store = status::open_store(&args.who.store)?;
     let fold = status::load(&store, &[Key::campaign(subject.campaign()).as_str()]).await?;
     let Some(State::Campaign(campaign)) = fold.items.get(&Key::campaign(subject.campaign())) else {
         return Err(Failure::Usage(format!("`{}` is not in this store: `tidegate status` lists what is", args.id)));
@@ -62,11 +62,11 @@ pub async fn run(args: &ApproveArgs, word: Word) -> Result<u8, Failure> {
     let digest = digest(args.digest.as_deref(), &asked.digest)?;
     // A word may not be older than what it answers, where a simulated clock runs ahead.
     let at = now(&store).await?.max(asked.at);
-    let approval = Approval { subject: subject.clone(), digest, word, by: by.clone(), at, comment: args.comment.clone() };
+    let approval = Approval { subject: subject.clone(), digest, word, by: by.clone(), at, comment: args.who.comment.clone() };
     let policy = pinned_policy(&store, campaign.policy).await?;
     let outcome = decide(store, policy, Event::Approval(approval), at).await?;
     let name = if word == Word::Approve { "approve" } else { "reject" };
-    answer(decision(&subject.to_string(), name, &by, Some(digest), &outcome), args.json)
+    answer(decision(&subject.to_string(), name, &by, Some(digest), &outcome), args.who.json)
 }
 
 /// Decides in this process; what is asked lies in the outbox for whoever serves the store.

@@ -76,12 +76,12 @@ pub async fn decide(url: &str, args: &ApproveArgs, subject: &Subject, word: Word
     let asked: Asked = serde_json::from_slice(&answer.body).map_err(|error| Failure::machine(format!("`{url}` is not a console"), &error))?;
     screen::tell(&covers(&id, &asked));
     let digest = approve::digest(args.digest.as_deref(), &asked.digest)?;
-    let given = Given { subject: id, digest, word, comment: &args.comment };
+    let given = Given { subject: id, digest, word, comment: &args.who.comment };
     let body = serde_json::to_vec(&given).map_err(|error| Failure::machine("the decision can't be written as JSON", &error))?;
     let answer = console.post("/v1/decisions", body).await.map_err(|error| Failure::Usage(format!("{error}; give the same word again: it counts once")))?;
     // A word that was not taken is a decision too.
     match serde_json::from_slice::<Decision>(&answer.body) {
-        Ok(decision) if matches!(answer.status, 200 | 409) => approve::answer(decision, args.json),
+        Ok(decision) if matches!(answer.status, 200 | 409) => approve::answer(decision, args.who.json),
         _ => Err(refused(url, &answer)),
     }
 }
