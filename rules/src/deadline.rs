@@ -12,7 +12,6 @@ mod table;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,54 +30,7 @@ pub use forecast::{Miss, Waiting, forecast};
 pub use kev::{Kev, KevEntry, KevError};
 pub use table::{CveFacts, DecisionTable, Impact, Remedy, TableError, bod_26_04};
 pub use tidegate_events::deadline::{Deadline, DeadlineStep};
-
-/// How bad a missing patch is, in the words of Systems Manager's baselines; those of its compliance API mean the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Severity {
-    /// Critical.
-    Critical,
-    /// Important, or High.
-    Important,
-    /// Medium, or Moderate.
-    Medium,
-    /// Low, Negligible, or Informational.
-    Low,
-    /// The vendor names none.
-    Unspecified,
-}
-
-impl Severity {
-    /// Every severity, the worst first.
-    pub const ALL: [Self; 5] = [Self::Critical, Self::Important, Self::Medium, Self::Low, Self::Unspecified];
-
-    /// The name in policies.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Critical => "Critical",
-            Self::Important => "Important",
-            Self::Medium => "Medium",
-            Self::Low => "Low",
-            Self::Unspecified => "Unspecified",
-        }
-    }
-
-    /// Reads the word of a patch or a compliance item. A word that nobody knows is no severity: `Unspecified`.
-    pub fn from_word(word: &str) -> Self {
-        match word.trim().to_ascii_lowercase().as_str() {
-            "critical" => Self::Critical,
-            "important" | "high" => Self::Important,
-            "medium" | "moderate" => Self::Medium,
-            "low" | "negligible" | "informational" => Self::Low,
-            _ => Self::Unspecified,
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+pub use tidegate_events::patch::{MissingPatch, Severity};
 
 /// One rule: so many days for whom it means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,25 +84,6 @@ pub struct About<'a> {
 /// The deadline that a finding alone sets: the earliest of every rule that means the target, whatever severities it names.
 pub fn of_finding(slas: &[Sla], about: &About<'_>) -> Option<Deadline> {
     earliest(slas.iter().filter(|sla| sla.means(about.target, about.host, about.ous)).map(|sla| sla.deadline(about.since)))
-}
-
-/// A patch that a target misses, as `ssm:DescribeInstancePatches` names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingPatch {
-    /// `KBId`, or the package's name.
-    pub id: String,
-    /// `Severity`.
-    pub severity: Severity,
-    /// `CVEIds`, taken apart.
-    pub cves: Vec<String>,
-}
-
-impl MissingPatch {
-    /// Reads the three words of one line: `CVEIds` is one string with commas, in any case, and often empty.
-    pub fn read(id: &str, severity: &str, cve_ids: &str) -> Self {
-        let cves: BTreeSet<String> = cve_ids.split([',', ' ']).map(|cve| cve.trim().to_ascii_uppercase()).filter(|cve| cve.starts_with("CVE-")).collect();
-        Self { id: id.to_owned(), severity: Severity::from_word(severity), cves: cves.into_iter().collect() }
-    }
 }
 
 /// Data beside the policy that sets deadlines by CVE.

@@ -14,6 +14,7 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{CommandId, InstanceId, TargetKey};
+use tidegate_events::patch::Lacking;
 use tokio::sync::Notify;
 
 /// What happens at the moment.
@@ -191,6 +192,9 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     }
     async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {
         self.fuse.around("patch_states", self.inner.patch_states(spoke, instances), unanswered).await
+    }
+    async fn missing_patches(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<Lacking>, SpokeFault> {
+        self.fuse.around("missing_patches", self.inner.missing_patches(spoke, instances), unanswered).await
     }
     async fn start_evaluation(&self, spoke: &Spoke, rules: &[String]) -> Result<(), SpokeFault> {
         self.fuse.around("start_evaluation", self.inner.start_evaluation(spoke, rules), unanswered).await

@@ -13,6 +13,7 @@ mod fault;
 pub mod meter;
 mod notices;
 mod pace;
+mod patches;
 mod send;
 mod sessions;
 mod ssm;
@@ -30,6 +31,7 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, PersonId, Region, TargetKey};
+use tidegate_events::patch::Lacking;
 use tidegate_rules::catalog::CatalogEntry;
 use tidegate_rules::impact::Impact;
 
@@ -220,6 +222,10 @@ impl Cloud for AwsCloud {
 
     async fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<PatchState>, SpokeFault> {
         self.inner.in_spoke(spoke, |caller, clients| ssm::patch_states(caller, clients, instances)).await
+    }
+
+    async fn missing_patches(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<Lacking>, SpokeFault> {
+        self.inner.in_spoke(spoke, |caller, clients| patches::missing(caller, clients, instances)).await
     }
 
     async fn start_evaluation(&self, spoke: &Spoke, rules: &[String]) -> Result<(), SpokeFault> {

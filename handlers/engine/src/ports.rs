@@ -13,6 +13,7 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, Region, TargetKey};
+use tidegate_events::patch::Lacking;
 use tidegate_rules::impact::Impact;
 
 /// One account and Region: where a session is opened and an API is called.
@@ -203,6 +204,9 @@ pub trait Cloud: Send + Sync {
     fn stop_automation(&self, spoke: &Spoke, execution: &CommandId) -> impl Future<Output = Result<(), SpokeFault>> + Send;
     /// `ssm:DescribeInstancePatchStates` for at most 50 ids; never-scanned ones are absent.
     fn patch_states(&self, spoke: &Spoke, instances: &[InstanceId]) -> impl Future<Output = Result<Vec<PatchState>, SpokeFault>> + Send;
+    /// `ssm:DescribeInstancePatches` with `State=Missing`, all pages, for each of at most 50 ids: what they lack, patch by patch. `None` where
+    /// nobody can say of one: never scanned, not known, or no answer.
+    fn missing_patches(&self, spoke: &Spoke, instances: &[InstanceId]) -> impl Future<Output = Result<Vec<Lacking>, SpokeFault>> + Send;
     /// `config:StartConfigRulesEvaluation` for at most 25 rules; "already running" counts as taken.
     fn start_evaluation(&self, spoke: &Spoke, rules: &[String]) -> impl Future<Output = Result<(), SpokeFault>> + Send;
     /// `config:GetComplianceDetailsByConfigRule` (or by resource), for these; `None` where Config records nothing of it.

@@ -12,6 +12,7 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{CommandId, InstanceId, Region, TargetKey};
+use tidegate_events::patch::Lacking;
 
 use crate::clock::{HOUR, ms, secs, time};
 use crate::log::Call;
@@ -154,6 +155,13 @@ impl Cloud for World {
         let Inner { state, calls, .. } = &mut *guard;
         calls.read(state, spoke, "ssm:DescribeInstancePatchStates", pages(instances.len(), IDS_MAX), first(instances))?;
         Ok(state.patch_states(spoke, instances))
+    }
+
+    async fn missing_patches(&self, spoke: &Spoke, instances: &[InstanceId]) -> Result<Vec<Lacking>, SpokeFault> {
+        let mut guard = self.inner();
+        let Inner { state, calls, .. } = &mut *guard;
+        calls.read(state, spoke, "ssm:DescribeInstancePatches", instances.len(), first(instances))?;
+        Ok(instances.iter().map(|instance| Lacking { instance: instance.clone(), missing: state.missing_patches(spoke, instance) }).collect())
     }
 
     /// Takes any rule names: all rules of an account judge the same items here. A second call within a minute is AWS's

@@ -9,6 +9,7 @@ use tidegate_events::event::SendOutcome;
 use tidegate_events::fact::{Invocation, Operation, PatchState};
 use tidegate_events::host::{Host as Seen, Ping};
 use tidegate_events::id::{CommandId, InstanceId, SnapshotId};
+use tidegate_events::patch::MissingPatch;
 
 use crate::clock::{DAY, MINUTE, Ms, SECOND, ms, secs, time};
 use crate::command::{Command, SendRecord, Slot};
@@ -290,6 +291,13 @@ impl State {
             })
         };
         hosts.filter_map(line).collect()
+    }
+
+    /// What its last report lists as missing; `None` for a host that reported nothing yet, or is not known.
+    pub fn missing_patches(&self, spoke: &Spoke, instance: &InstanceId) -> Option<Vec<MissingPatch>> {
+        let host = self.find_in(spoke, instance).filter(|host| host.is_registered())?;
+        let report = host.report.as_ref()?;
+        Some((1..=report.missing).map(|number| MissingPatch::read(&format!("package-{number}"), "Important", "")).collect())
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) async fn describe(
     Ok(hosts)
 }
 
-fn is_unknown_id(failure: &Failure) -> bool {
+pub(crate) fn is_unknown_id(failure: &Failure) -> bool {
     failure.kind == Kind::Refused && matches!(failure.code.as_str(), "InvalidInstanceId" | "InvalidInstanceInformationFilterValue")
 }
 
