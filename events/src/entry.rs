@@ -303,6 +303,9 @@ pub enum Entry {
         snapshot: SnapshotId,
         /// `RebootIfNeeded` or `NoReboot`.
         reboot_option: String,
+        /// Members that are backed up first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        backup: Vec<InstanceId>,
     },
     /// The intent to send is written: only the winner of this write sends.
     Sending {
@@ -361,6 +364,13 @@ pub enum Entry {
         batch: BatchId,
         /// Those that ended.
         ended: Vec<Invocation>,
+    },
+    /// The backup before the install is over. Whoever is still in the batch is installed next.
+    BackedUp {
+        /// The batch.
+        batch: BatchId,
+        /// Members whose backup succeeded.
+        members: Vec<InstanceId>,
     },
     /// The batch goes on to its scan.
     ScanDue {

@@ -20,8 +20,8 @@ use crate::book::{batch_mut, campaign_mut, cell_mut, lane_mut, organization_mut,
 use crate::desk::{Missing, later};
 use crate::key::{Key, Tally};
 use crate::state::{
-    Asked, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, PAST_KEPT, Pin, RosterEntry, Seat, SeatAt, State,
-    Target, Wave, WaveStage,
+    Asked, Backup, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, CellHold, Chunk, FACTS_KEPT, Halt, PAST_KEPT, Pin, RosterEntry, Seat, SeatAt,
+    State, Target, Wave, WaveStage,
 };
 use crate::{blast_radius, bucket, control, open};
 
@@ -278,7 +278,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         }
         Entry::CellConfirming { cell, next, at } => cell_mut(book, cell)?.confirm = (*next != ConfirmStep::Finished).then_some((*next, *at)),
 
-        Entry::BatchPlanned { batch: id, step, platform, members, grants, snapshot, reboot_option } => {
+        Entry::BatchPlanned { batch: id, step, platform, members, grants, snapshot, reboot_option, backup } => {
             for member in members {
                 let target = target_mut(book, &id.target(&member.instance))?;
                 target.lease = Some(id.clone());
@@ -307,6 +307,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                         stranded: false,
                         cancelled: false,
                         killed: false,
+                        backup: backup.contains(&member.instance).then_some(Backup::Due),
                     })
                     .collect(),
                 grants: grants.clone(),
@@ -315,7 +316,8 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 generation: 0,
                 ran_at: None,
                 scan_tries: 0,
-                phase: BatchPhase::Ready { step: *step, at, hold: None, put_off: 0 },
+                backup: None,
+                phase: BatchPhase::Ready { step: if backup.is_empty() { *step } else { RunStep::Backup }, at, hold: None, put_off: 0 },
             };
             book.put(Key::batch(id), State::Batch(Box::new(planned)))?;
         }
@@ -323,7 +325,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             open::begun(book, id, *step, *at)?;
             let batch = batch_mut(book, id)?;
             batch.generation = *generation;
-            if *step != RunStep::Scan {
+            if !matches!(step, RunStep::Scan | RunStep::Backup) {
                 batch.ran_at = Some(*at);
             }
             batch.phase = BatchPhase::Sending { step: *step, at: *at, searches: 0, search_at: later(*at, SEARCH_AFTER_SECS) };
@@ -350,6 +352,9 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 BatchPhase::Sending { at, .. } => *at,
                 _ => at,
             };
+            if *step == RunStep::Backup {
+                batch.backup = Some(command.clone());
+            }
             batch.phase = BatchPhase::Sent { step: *step, command: command.clone(), at: sent_at, expires_at: *expires_at, look_at: look_next(at, *expires_at) };
             book.put(Key::command(id.cell.account, &id.cell.region, command), State::Command { batch: id.clone() })?;
         }
@@ -366,11 +371,13 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
                 if let Some(seen) = ended.iter().find(|seen| seen.instance == member.member.instance) {
                     match step {
                         RunStep::Scan => member.scanned = Some(seen.status),
+                        RunStep::Backup => member.backup = Some(Backup::Ended(seen.status)),
                         RunStep::Install | RunStep::Reboot => member.ran = Some((seen.status, seen.ended_at)),
                     }
                 }
             }
         }
+        Entry::BackedUp { batch, members } => crate::backup::apply(book, batch, members, at)?,
         Entry::ScanDue { batch: id, at } => {
             open::ended(book, id)?;
             let batch = batch_mut(book, id)?;

@@ -18,9 +18,9 @@ use crate::desk::{Desk, Missing, later};
 use crate::key::Key;
 use crate::policy::{Policy, RebootMode};
 use crate::sending::proves;
-use crate::state::{Batch, BatchMember, BatchPhase};
+use crate::state::{Backup, Batch, BatchMember, BatchPhase};
 use crate::verdict::{Judgement, judge};
-use crate::{bulk, retry, sending, stopping, target};
+use crate::{backup, bulk, retry, sending, stopping, target};
 
 /// How long after the last end a scan follows, in seconds: the agent reports, and a reboot settles.
 const SCAN_AFTER_SECS: i64 = 60;
@@ -114,8 +114,11 @@ pub fn on_sent(desk: &mut Desk<'_>, id: &BatchId, generation: u32, outcome: &Sen
         SendOutcome::Refused { why } if proves(&batch, step) => strand(desk, &batch, batch.instances(), why)?,
         SendOutcome::Refused { why } => {
             let policy = policy_of(desk, &batch)?;
-            let outcomes = fail_all(desk, policy, &batch, &batch.instances(), Verdict::Failed, &format!("SSM refused the command: {why}"))?;
-            release(desk, id, outcomes)?;
+            let outcomes = fail_all(desk, policy, &batch, &batch.instances_of(step), Verdict::Failed, &format!("SSM refused the {step}: {why}"))?;
+            match step {
+                RunStep::Backup => backup::go_on(desk, &batch, Vec::new(), outcomes)?,
+                _ => release(desk, id, outcomes)?,
+            }
         }
         // INVARIANT (one writer per target): nothing is sent again before a search has proven that nothing was sent.
         SendOutcome::Ambiguous { .. } => {}
@@ -283,6 +286,7 @@ pub fn on_invocations(desk: &mut Desk<'_>, id: &BatchId, command: &CommandId, se
     let seen = seen.as_ref().unwrap_or(&no_answer);
     let open = |member: &&BatchMember| match step {
         RunStep::Scan => member.scanned.is_none(),
+        RunStep::Backup => member.backup == Some(Backup::Due),
         _ => member.ran.is_none(),
     };
     let ended: Vec<Invocation> = batch
@@ -301,7 +305,7 @@ pub fn on_invocations(desk: &mut Desk<'_>, id: &BatchId, command: &CommandId, se
     }
     let Some(batch) = desk.batch(id)?.cloned() else { return Ok(decide::Outcome::Accepted) };
     let waiting = batch.present().filter(open).count();
-    let is_automation = policy_of(desk, &batch)?.entry().runner == Runner::Automation;
+    let is_automation = step == RunStep::Backup || policy_of(desk, &batch)?.entry().runner == Runner::Automation;
     if waiting > 0 && expired && is_automation {
         // SSM ends a command by itself when its time is over; an execution goes on until somebody stops it.
         let instances = batch.present().filter(open).map(|member| member.member.instance.clone()).collect();
@@ -310,6 +314,7 @@ pub fn on_invocations(desk: &mut Desk<'_>, id: &BatchId, command: &CommandId, se
     if waiting == 0 || expired {
         match step {
             RunStep::Scan => scanned(desk, &batch)?,
+            RunStep::Backup => backup::ended(desk, &batch)?,
             _ => ran(desk, &batch)?,
         }
     } else if let Some(pull) = stopping::pulled(desk, step)?.filter(|pull| !is_automation || pull.kill) {
@@ -493,7 +498,14 @@ pub(crate) fn fail(desk: &Desk<'_>, policy: &Policy, batch: &Batch, member: &Bat
     Ok(Outcome { instance, verdict: Some(verdict), to, count: counted(member, Count::Bad), why: why.to_owned() })
 }
 
-fn fail_all(desk: &Desk<'_>, policy: &Policy, batch: &Batch, instances: &[InstanceId], verdict: Verdict, why: &str) -> Result<Vec<Outcome>, Missing> {
+pub(crate) fn fail_all(
+    desk: &Desk<'_>,
+    policy: &Policy,
+    batch: &Batch,
+    instances: &[InstanceId],
+    verdict: Verdict,
+    why: &str,
+) -> Result<Vec<Outcome>, Missing> {
     let keys: Vec<Key> = instances.iter().map(|instance| Key::target(&batch.id.target(instance))).collect();
     desk.need(&keys)?;
     batch.present().filter(|member| instances.contains(&member.member.instance)).map(|member| fail(desk, policy, batch, member, verdict, why)).collect()
@@ -517,7 +529,11 @@ pub fn on_gone(desk: &mut Desk<'_>, id: &BatchId, instance: &InstanceId) -> Resu
         // Whether the command reached it is being found out; the scan will meet an id that SSM does not know.
         return Ok(());
     }
-    let untouched = matches!(batch.phase, BatchPhase::Ready { step, .. } if !proves(&batch, step));
+    let untouched = match batch.phase {
+        BatchPhase::Ready { step, .. } => !proves(&batch, step),
+        BatchPhase::Sent { step, .. } => step == RunStep::Backup,
+        _ => false,
+    };
     let count = counted(member, if untouched { Count::Dropped } else { Count::Bad });
     let verdict = (!untouched && !member.stranded).then_some(Verdict::Unknown);
     let outcome = Outcome { instance: instance.clone(), verdict, to: Standing::Gone, count, why: "EC2 says that it is terminated".into() };

@@ -16,7 +16,7 @@ use crate::gate;
 use crate::key::Key;
 use crate::policy::RebootMode;
 use crate::state::{Campaign, CampaignPhase, Cell, SeatAt, State, Target, WaveStage};
-use crate::{blast_radius, bulk, exemption};
+use crate::{backup, blast_radius, bulk, exemption};
 
 /// Targets of one command at most: SSM takes 50 ids (aws-facts 3.2).
 pub const BATCH_MEMBERS_MAX: usize = 50;
@@ -159,6 +159,12 @@ fn start(
         desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
         return Ok(Ok(()));
     }
+    if step == RunStep::Install
+        && !backup::due(desk, policy, &BatchId { cell: cell.id.clone(), number: cell.next_batch }, &instances)?.is_empty()
+        && let Some(hold) = backup::too_late(policy, desk.now())
+    {
+        return Ok(Err(hold));
+    }
     let wave_name = campaign.wave(cell.id.wave.index).map(|wave| wave.name.as_str()).unwrap_or_default();
     let snapshot = match &campaign.pin {
         Some(pin) => pin.snapshot.clone(),
@@ -169,8 +175,12 @@ fn start(
         Ok((members, grants)) => {
             let batch = BatchId { cell: cell.id.clone(), number: cell.next_batch };
             desk.need(&[Key::batch(&batch)])?;
-            desk.record(Entry::BatchPlanned { batch: batch.clone(), step, platform, members, grants, snapshot, reboot_option: orders.reboot_option.into() })?;
-            desk.ask(Action::Send { batch, step });
+            let instances: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
+            let backup = if step == RunStep::Install { backup::due(desk, policy, &batch, &instances)? } else { Vec::new() };
+            let first = if backup.is_empty() { step } else { RunStep::Backup };
+            let reboot_option = orders.reboot_option.into();
+            desk.record(Entry::BatchPlanned { batch: batch.clone(), step, platform, members, grants, snapshot, reboot_option, backup })?;
+            desk.ask(Action::Send { batch, step: first });
             desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
             Ok(Ok(()))
         }

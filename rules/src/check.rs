@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_events::Entry;
 use tidegate_events::bulk::BulkEntry;
-use tidegate_events::entry::{Count, RunStep, Standing};
+use tidegate_events::entry::{CellMember, Count, RunStep, Standing};
 use tidegate_events::fact::{Compliance, FactSource, InvocationStatus, Verdict};
 use tidegate_events::hold::Scope;
 use tidegate_events::id::{BatchId, CellId, Digest, InstanceId, TargetKey, WaveId};
@@ -18,7 +18,7 @@ use crate::catalog::Proof;
 use crate::freeze;
 use crate::key::Key;
 use crate::policy::Policy;
-use crate::state::{Batch, BatchPhase, Campaign, CampaignPhase, Cell, SeatAt, State, Target, WaveStage};
+use crate::state::{Backup, Batch, BatchMember, BatchPhase, Campaign, CampaignPhase, Cell, SeatAt, State, Target, WaveStage};
 use crate::window::{self, Opening};
 
 /// Violations kept; more are only counted.
@@ -122,7 +122,7 @@ impl Checker {
                 });
                 self.expect(baked, 3, || format!("wave {wave} was proven before it was baked"));
             }
-            Entry::BatchPlanned { batch, members, grants, .. } => {
+            Entry::BatchPlanned { batch, step, members, grants, backup, .. } => {
                 let open = self
                     .campaign(&batch.cell.wave)
                     .and_then(|campaign| campaign.wave(batch.cell.wave.index))
@@ -133,6 +133,9 @@ impl Checker {
                     let before = self.leases.insert(key.clone(), batch.clone());
                     self.expect(before.is_none(), 1, || format!("{key} is in batch {batch} and in {before:?}"));
                 }
+                self.expect(*step != RunStep::Install || self.are_backed_up(batch, members, backup, line.at), 2, || {
+                    format!("batch {batch} was planned to install hosts that nobody backs up")
+                });
                 for grant in grants {
                     let granted = self.grants.entry(grant.scope.clone()).or_default();
                     *granted += grant.count;
@@ -141,7 +144,7 @@ impl Checker {
                 }
             }
             Entry::Sending { batch, step, generation, at, clearance } => self.sending(line, batch, *step, *generation, *at, clearance),
-            Entry::SendPutOff { batch, .. } | Entry::ScanDue { batch, .. } => {
+            Entry::SendPutOff { batch, .. } | Entry::ScanDue { batch, .. } | Entry::BackedUp { batch, .. } => {
                 self.open_sends.remove(batch);
                 self.late_sends.remove(batch);
             }
@@ -200,6 +203,17 @@ impl Checker {
         }
     }
 
+    /// Whether everybody whose policy asks for a backup gets one now or has a young one.
+    fn are_backed_up(&self, batch: &BatchId, members: &[CellMember], backup: &[InstanceId], now: tidegate_events::Timestamp) -> bool {
+        let rule = self.campaign(&batch.cell.wave).and_then(|campaign| self.policies.get(&campaign.policy)).and_then(|policy| policy.backup.as_ref());
+        let Some(rule) = rule else { return true };
+        let is_young = |instance: &InstanceId| match self.fold.items.get(&Key::target(&batch.target(instance))) {
+            Some(State::Target(target)) => target.backed_up_at.is_some_and(|at| crate::desk::secs_between(at, now) < i64::from(rule.reuse_secs)),
+            _ => false,
+        };
+        members.iter().all(|member| backup.contains(&member.instance) || is_young(&member.instance))
+    }
+
     fn sending(
         &mut self,
         line: &Line,
@@ -215,6 +229,9 @@ impl Checker {
         self.expect(!dry, 12, || format!("batch {batch} of a dry run was sent"));
         self.expect(!only_scans || step == RunStep::Scan, 12, || format!("batch {batch} was sent to {step}, and its wave only scans"));
         let proves = self.batch(batch).is_some_and(|batch| crate::sending::proves(batch, step));
+        let is_safe = |member: &BatchMember| matches!(member.backup, None | Some(Backup::Ended(InvocationStatus::Success)));
+        let safe = step == RunStep::Backup || self.batch(batch).is_none_or(|batch| batch.present().all(is_safe));
+        self.expect(safe, 2, || format!("batch {batch} was sent to {step} before all of it was backed up"));
         let open = self.open_sends.insert(batch.clone(), generation);
         self.expect(open.is_none(), 1, || format!("batch {batch} was sent again as {generation} while {open:?} was open"));
         self.expect(at == line.at, 2, || format!("batch {batch} is signed with another time than its intent's"));

@@ -2,6 +2,7 @@
 //! answers, and the times of a usual patch day. Nothing is decided by it.
 
 use jiff::Timestamp;
+use tidegate_events::entry::RunStep;
 
 use crate::desk::{later, secs_between};
 use crate::freeze;
@@ -14,6 +15,8 @@ use crate::window::{Calendar, Opening, WindowError};
 pub const INSTALL_ROUND_SECS: i64 = 600;
 /// The same for a command that only scans, in seconds.
 pub const SCAN_ROUND_SECS: i64 = 180;
+/// A backup before an install, in seconds: an image of a disk that was copied before.
+const BACKUP_ROUND_SECS: i64 = 600;
 /// Windows that are looked ahead; a run that needs more is said not to end.
 const WINDOWS_MAX: u32 = 520;
 
@@ -26,6 +29,11 @@ pub struct WaveLoad {
     pub round_secs: i64,
     /// How long it is watched afterwards, in seconds.
     pub bake_secs: i64,
+}
+
+/// What a policy's backup adds to a round of installs, in seconds.
+pub fn backup_secs(policy: &Policy) -> i64 {
+    policy.backup.as_ref().map_or(0, |rule| i64::from(rule.timeout_secs).min(BACKUP_ROUND_SECS))
 }
 
 /// When a run would end.
@@ -44,7 +52,7 @@ pub struct Finish {
 /// When a window is wrong, which parsing has excluded.
 pub fn finish(policy: &Policy, waves: &[WaveLoad], now: Timestamp) -> Result<Finish, WindowError> {
     let calendar = Calendar::new(&policy.windows)?;
-    let needed = i64::from(policy.execution_timeout_secs).saturating_add(TIMEOUT_MIN_SECS);
+    let needed = crate::backup::room_secs(policy, RunStep::Backup).saturating_add(TIMEOUT_MIN_SECS);
     let mut at = now;
     let mut first_closes: Option<Timestamp> = None;
     let mut fits = true;

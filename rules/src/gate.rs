@@ -186,24 +186,27 @@ fn earlier_wave(look: &Look<'_>) -> Answer {
 
 /// Both calendars must be open: the pinned policy's and, where it differs, the current one's.
 fn open_window(look: &Look<'_>) -> Answer {
-    for windows in [&look.policy.windows, &look.policy.also_windows] {
-        match window::look(windows, look.now) {
+    too_late(look.policy, i64::from(look.policy.execution_timeout_secs), look.now).map_or(Answer::Pass, Answer::Hold)
+}
+
+/// The hold where what runs for so many seconds, begun now, would not end before the cutoff of a window, or no window is open.
+pub(crate) fn too_late(policy: &Policy, secs: i64, now: Timestamp) -> Option<Hold> {
+    for windows in [&policy.windows, &policy.also_windows] {
+        match window::look(windows, now) {
             Ok(Opening::Always) => {}
-            Ok(Opening::Closed { opens_at }) => return Answer::Hold(Hold::WindowClosed { opens_at }),
+            Ok(Opening::Closed { opens_at }) => return Some(Hold::WindowClosed { opens_at }),
             Ok(Opening::Open { cutoff_at, .. }) => {
-                let needed = i64::from(look.policy.execution_timeout_secs).saturating_add(TIMEOUT_MIN_SECS);
-                if later(look.now, needed) > cutoff_at {
-                    let opens_at = match window::next_opening(windows, look.now) {
-                        Ok(opens_at) => opens_at,
-                        Err(error) => return Answer::Hold(Hold::Doubt { what: error.to_string() }),
-                    };
-                    return Answer::Hold(Hold::TooLateInWindow { cutoff_at, opens_at });
+                if later(now, secs.saturating_add(TIMEOUT_MIN_SECS)) > cutoff_at {
+                    return Some(match window::next_opening(windows, now) {
+                        Ok(opens_at) => Hold::TooLateInWindow { cutoff_at, opens_at },
+                        Err(error) => Hold::Doubt { what: error.to_string() },
+                    });
                 }
             }
-            Err(error) => return Answer::Hold(Hold::Doubt { what: error.to_string() }),
+            Err(error) => return Some(Hold::Doubt { what: error.to_string() }),
         }
     }
-    Answer::Pass
+    None
 }
 
 /// The shortest delivery time-out that SSM takes, in seconds (aws-facts 3.2).

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod approval;
+pub mod backup;
 pub mod bake;
 pub mod batch;
 pub mod blast_radius;

@@ -18,9 +18,9 @@ use crate::state::{BatchPhase, Organization, State};
 /// The open intents of one account and Region.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
-    /// Batches whose install or reboot is being sent, or runs.
+    /// Batches whose backup, install or reboot is being sent, or runs.
     pub batches: BTreeSet<BatchId>,
-    /// When a send of an install or reboot last began here.
+    /// When such a send last began here.
     pub sent_at: Option<Timestamp>,
     /// When invocations were last cancelled here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,10 +78,7 @@ pub(crate) fn begun(book: &mut impl Book, id: &BatchId, step: RunStep, at: Times
 
 /// Whatever was sent of a batch has ended, or was proven not to have been sent.
 pub(crate) fn ended(book: &mut impl Book, id: &BatchId) -> Result<(), Missing> {
-    let is_open = matches!(
-        batch_mut(book, id)?.phase,
-        BatchPhase::Sending { step: RunStep::Install | RunStep::Reboot, .. } | BatchPhase::Sent { step: RunStep::Install | RunStep::Reboot, .. }
-    );
+    let is_open = matches!(batch_mut(book, id)?.phase, BatchPhase::Sending { step, .. } | BatchPhase::Sent { step, .. } if step != RunStep::Scan);
     if is_open {
         open_mut(book, id)?.batches.remove(id);
     }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, Digest, InstanceId, LaneId, PersonId, Region};
 
+pub use crate::backup::BackupRule;
 use crate::catalog::{self, CatalogEntry, Hooks, Wish};
 use crate::deadline::Sla;
 pub use crate::exemption::ExemptionTerms;
@@ -210,6 +211,9 @@ pub struct Policy {
     /// Documents that run around the install.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
+    /// The backup before each install; `None` takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupRule>,
     /// What is asked about the health of what a wave has touched, before the next one starts; `None` asks nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthRule>,

@@ -7,6 +7,7 @@ use tidegate_events::host::Platform;
 use tidegate_events::id::{BatchId, CellId, Digest, InstanceId, SnapshotId};
 use tidegate_events::{Entry, Hold};
 
+use crate::backup;
 use crate::catalog::{Fill, Job, JobFault, Proof, Runner};
 use crate::desk::{Desk, Missing, later, secs_between};
 use crate::gate::{self, Clearance, TIMEOUT_MIN_SECS};
@@ -17,6 +18,8 @@ use crate::state::{Batch, BatchPhase};
 const DELIVERY_SECS: i64 = 3600;
 /// Delivery time-out of a scan, in seconds: who does not take it soon is looked after separately.
 const SCAN_DELIVERY_SECS: i64 = 900;
+/// How long a backup may take to begin, in seconds: no agent is waited for.
+const BACKUP_DELIVERY_SECS: i64 = 300;
 /// Execution time-out of a scan, in seconds.
 const SCAN_EXECUTION_SECS: u32 = 1800;
 
@@ -30,6 +33,9 @@ const CORD_AGAIN_SECS: i64 = 3600;
 pub fn job_of(policy: &Policy, wave: &str, batch: &Batch, step: RunStep) -> Result<Job, JobFault> {
     let CellId { account, region, .. } = &batch.id.cell;
     let fill = Fill { reboot_option: &batch.reboot_option, snapshot: &batch.snapshot, place: Some((*account, region)) };
+    if let (RunStep::Backup, Some(rule)) = (step, &policy.backup) {
+        return Ok(rule.job(&fill));
+    }
     policy.entry().job(step, batch.platform, &policy.wish_for(wave, batch.platform), &fill)
 }
 
@@ -47,7 +53,8 @@ pub fn jobs_of(policy: &Policy, wave: &str, platform: Platform, snapshot: &Snaps
         (_, Proof::PatchState) if policy.reboot == RebootMode::Separate => &[RunStep::Install, RunStep::Reboot, RunStep::Scan],
         (_, Proof::PatchState) => &[RunStep::Install, RunStep::Scan],
     };
-    steps.iter().map(|step| Ok((*step, entry.job(*step, platform, &wish, &fill)?))).collect()
+    let backup = policy.backup.iter().filter(|_| !steps.is_empty()).map(|rule| Ok((RunStep::Backup, rule.job(&fill))));
+    backup.chain(steps.iter().map(|step| Ok((*step, entry.job(*step, platform, &wish, &fill)?)))).collect()
 }
 
 /// The `RebootOption` of installs under a policy.
@@ -143,8 +150,9 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
     } else {
         match gate::clear_wave(desk, &id.cell.wave)? {
             Ok(clearance) => {
-                let execution = policy.execution_timeout_secs;
-                let timeout = clearance.cutoff_at().map_or(DELIVERY_SECS, |cutoff| secs_between(desk.now(), cutoff) - i64::from(execution)).min(DELIVERY_SECS);
+                let (delivery, execution) = time_of(policy, step);
+                let room = backup::room_secs(policy, step);
+                let timeout = clearance.cutoff_at().map_or(delivery, |cutoff| secs_between(desk.now(), cutoff) - room).min(delivery);
                 if timeout < TIMEOUT_MIN_SECS {
                     give_up(desk, &batch, Hold::Doubt { what: "too little time is left before the cutoff".into() })?;
                     return Ok(None);
@@ -169,7 +177,7 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
         clearance,
         step,
         job,
-        instances: batch.instances(),
+        instances: batch.instances_of(step),
         marker: batch.marker(step, generation),
         token: token(&batch, step),
         timeout_secs: u32::try_from(timeout_secs).unwrap_or(u32::MAX),
@@ -182,13 +190,22 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
 /// may have been accepted is what a later send must not repeat.
 pub fn token(batch: &Batch, step: RunStep) -> String {
     let head = ["token".to_owned(), batch.id.to_string(), step.to_string()];
-    let instances = batch.instances();
+    let instances = batch.instances_of(step);
     Digest::of_parts(head.iter().map(String::as_bytes).chain(instances.iter().map(|instance| instance.as_str().as_bytes()))).as_snapshot().to_string()
 }
 
-/// When an execution that was sent at this time is given up on.
-pub fn expires_at(policy: &Policy, at: Timestamp) -> Timestamp {
-    later(at, DELIVERY_SECS + i64::from(policy.execution_timeout_secs))
+/// How long a step may take to begin, and then to end, in seconds.
+fn time_of(policy: &Policy, step: RunStep) -> (i64, u32) {
+    match (step, &policy.backup) {
+        (RunStep::Backup, Some(rule)) => (BACKUP_DELIVERY_SECS, rule.timeout_secs),
+        _ => (DELIVERY_SECS, policy.execution_timeout_secs),
+    }
+}
+
+/// When an execution of a step that was sent at this time is given up on.
+pub fn expires_at(policy: &Policy, step: RunStep, at: Timestamp) -> Timestamp {
+    let (delivery, execution) = time_of(policy, step);
+    later(at, delivery + i64::from(execution))
 }
 
 /// A scan goes under the clearance of the wave that it proves: what the journal keeps of it.
@@ -232,7 +249,7 @@ pub fn still_cleared(desk: &Desk<'_>, order: &SendOrder) -> Result<Result<(), Ho
 pub fn give_up(desk: &mut Desk<'_>, batch: &Batch, hold: Hold) -> Result<(), Missing> {
     let back = match batch.step {
         RunStep::Reboot => Standing::PendingReboot { cell: batch.id.cell.clone() },
-        RunStep::Install | RunStep::Scan => Standing::Enrolled { campaign: batch.id.cell.wave.campaign.clone() },
+        RunStep::Install | RunStep::Scan | RunStep::Backup => Standing::Enrolled { campaign: batch.id.cell.wave.campaign.clone() },
     };
     let outcomes = batch
         .present()

@@ -8,7 +8,7 @@ use tidegate_events::id::{CommandId, InstanceId};
 use tidegate_events::{Action, Entry};
 
 use crate::desk::{Desk, Missing};
-use crate::state::{Batch, BatchMember, Pull};
+use crate::state::{Backup, Batch, BatchMember, BatchPhase, Pull};
 
 /// How soon a command is looked at again of which something waits to be cancelled, in seconds.
 const AGAIN_SECS: i64 = 10;
@@ -27,7 +27,9 @@ pub fn pulled(desk: &Desk<'_>, step: RunStep) -> Result<Option<Pull>, Missing> {
 /// When something is not loaded.
 pub fn cancel(desk: &mut Desk<'_>, batch: &Batch, command: &CommandId, seen: &[Invocation], pull: &Pull) -> Result<(), Missing> {
     let status = |member: &&BatchMember| seen.iter().find(|seen| seen.instance == member.member.instance).map(|seen| seen.status);
-    let open: Vec<&BatchMember> = batch.present().filter(|member| member.ran.is_none()).collect();
+    let backs_up = matches!(batch.phase, BatchPhase::Sent { step: RunStep::Backup, .. });
+    let is_open = |member: &&BatchMember| if backs_up { member.backup == Some(Backup::Due) } else { member.ran.is_none() };
+    let open: Vec<&BatchMember> = batch.present().filter(is_open).collect();
     let named = |members: &[&BatchMember]| -> Vec<InstanceId> { members.iter().map(|member| member.member.instance.clone()).collect() };
     let waiting: Vec<&BatchMember> = open.iter().copied().filter(|member| status(member) == Some(InvocationStatus::Pending)).collect();
     let running: Vec<&BatchMember> = open.iter().copied().filter(|member| pull.kill && status(member) == Some(InvocationStatus::InProgress)).collect();
@@ -57,7 +59,7 @@ pub fn is_untouched(member: &BatchMember) -> bool {
 pub fn back(batch: &Batch) -> Vec<Outcome> {
     let to = match batch.step {
         RunStep::Reboot => Standing::PendingReboot { cell: batch.id.cell.clone() },
-        RunStep::Install | RunStep::Scan => Standing::Enrolled { campaign: batch.id.cell.wave.campaign.clone() },
+        RunStep::Install | RunStep::Scan | RunStep::Backup => Standing::Enrolled { campaign: batch.id.cell.wave.campaign.clone() },
     };
     let untouched = batch.present().filter(|member| is_untouched(member));
     let why = "the stop cord cancelled its command before it was delivered";

@@ -20,6 +20,8 @@ pub enum RunStep {
     Reboot,
     /// Scan afterwards: the second proof.
     Scan,
+    /// Back up before the install.
+    Backup,
 }
 
 impl std::fmt::Display for RunStep {
@@ -28,6 +30,7 @@ impl std::fmt::Display for RunStep {
             Self::Install => "install",
             Self::Reboot => "reboot",
             Self::Scan => "scan",
+            Self::Backup => "backup",
         })
     }
 }

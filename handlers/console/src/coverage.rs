@@ -8,6 +8,7 @@ use tidegate_engine::commit::read_state;
 use tidegate_engine::ports::Cloud;
 use tidegate_engine::store::Store;
 use tidegate_engine::{Engine, EngineError};
+use tidegate_events::entry::RunStep;
 use tidegate_events::event::{Approval, Subject};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{Digest, PersonId, WaveId};
@@ -135,7 +136,10 @@ pub async fn cover<S: Store, C: Cloud>(engine: &Engine<S, C>, subject: &Subject,
     };
     let shown = waves.iter().find(|known| Some(known.index) == wave).map(|wave| wave.name.as_str()).unwrap_or_default();
     // What most instances get; other platforms' documents and hooks are among the rules.
-    let job = campaign.pin.as_ref().and_then(|pin| sending::jobs_of(&policy, shown, Platform::Linux, &pin.snapshot).ok()?.into_iter().next());
+    let job = campaign
+        .pin
+        .as_ref()
+        .and_then(|pin| sending::jobs_of(&policy, shown, Platform::Linux, &pin.snapshot).ok()?.into_iter().find(|(step, _)| *step != RunStep::Backup));
     let (document, parameters) = job.map(|(_, job)| (job.document, job.parameters)).unwrap_or_default();
     let note = tidegate_engine::impact::impact(engine, subject, now).await.unwrap_or_else(|error| {
         tracing::warn!(%subject, %error, "an approval is shown without a note of its impact");

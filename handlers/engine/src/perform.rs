@@ -9,7 +9,7 @@ use tidegate_events::action::Nudge;
 use tidegate_events::entry::RunStep;
 use tidegate_events::event::{Answer, Event, RosterMember};
 use tidegate_events::fact::Fact;
-use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, InstanceId, Region, TargetKey, WaveId};
+use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, CommandId, InstanceId, Region, TargetKey, WaveId};
 use tidegate_rules::catalog::{Job, PATCH_COMPLIANCE, Runner};
 use tidegate_rules::desk::later;
 use tidegate_rules::plan::{self, CHUNK_MEMBERS_MAX};
@@ -43,7 +43,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             Action::Send { batch, step } => self.send(batch, *step, now).await,
             Action::Search(batch) => self.search(batch, now).await,
             Action::ReadInvocations { batch, command } => {
-                let seen = match self.runner(batch, now).await? {
+                let seen = match self.runner(batch, command, now).await? {
                     Runner::Automation => self.cloud().execution(&spoke(&batch.cell), command).await,
                     Runner::Command | Runner::Report => self.cloud().invocations(&spoke(&batch.cell), command).await,
                 };
@@ -52,7 +52,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
             Action::ReadVerdicts(batch) => self.read_verdicts(batch, now).await,
             Action::ReadPatchStates(batch) => self.read_patch_states(batch, now).await,
             Action::Cancel { batch, command, instances } => {
-                let cancelled = match self.runner(batch, now).await? {
+                let cancelled = match self.runner(batch, command, now).await? {
                     Runner::Automation => self.cloud().stop_automation(&spoke(&batch.cell), command).await,
                     Runner::Command | Runner::Report => self.cloud().cancel(&spoke(&batch.cell), command, instances).await,
                 };
@@ -269,7 +269,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         let (job, expires_at) = self.job(&batch, step, at, now).await?;
         if job.runner == Runner::Automation {
             let found = self.cloud().list_executions(&spoke(&id.cell), &job.document, later(at, -300), later(at, 900)).await.map(|seen| {
-                let mut ids = batch.instances();
+                let mut ids = batch.instances_of(step);
                 ids.sort();
                 // Nobody else may run anything on these while their leases are ours: document, instances and time say enough.
                 let is_ours = |theirs: &CommandSeen| {
@@ -304,7 +304,7 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 let wave = found.wave(batch.id.cell.wave.index).map(|wave| wave.name.clone()).unwrap_or_default();
                 let digest = found.policy;
                 let policy = desk.effective(&digest)?;
-                Ok(Some((sending::job_of(policy, &wave, batch, step), sending::expires_at(policy, at))))
+                Ok(Some((sending::job_of(policy, &wave, batch, step), sending::expires_at(policy, step, at))))
             })
             .await?;
         match job {
@@ -314,9 +314,12 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         }
     }
 
-    /// What runs a batch.
-    async fn runner(&self, batch: &BatchId, now: Timestamp) -> Result<Runner, EngineError> {
+    /// What runs a batch's command.
+    async fn runner(&self, batch: &BatchId, command: &CommandId, now: Timestamp) -> Result<Runner, EngineError> {
         self.look(now, |desk| {
+            if desk.batch(batch)?.is_some_and(|batch| batch.backup.as_ref() == Some(command)) {
+                return Ok(Runner::Automation);
+            }
             let Some(digest) = desk.campaign(&batch.cell.wave.campaign)?.map(|campaign| campaign.policy) else { return Ok(Runner::Command) };
             Ok(desk.effective(&digest)?.entry().runner)
         })

@@ -26,7 +26,10 @@ pub fn summary_json(ledger: &Ledger) -> Value {
         "targets": { "total": ledger.targets.len(), "by_state": by_state },
         "verdicts": verdicts,
         "campaigns": campaigns,
-        "commands": { "install": ledger.commands.install, "scan": ledger.commands.scan, "reboot": ledger.commands.reboot, "adopted": ledger.commands.adopted },
+        "commands": {
+            "backup": ledger.commands.backup, "install": ledger.commands.install, "scan": ledger.commands.scan, "reboot": ledger.commands.reboot,
+            "adopted": ledger.commands.adopted,
+        },
         "halts": halts,
     })
 }

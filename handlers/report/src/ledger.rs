@@ -206,6 +206,7 @@ impl Ledger {
                 self.apply_wave(entry, at);
             }
             Entry::BatchPlanned { batch, .. }
+            | Entry::BackedUp { batch, .. }
             | Entry::Sent { batch, .. }
             | Entry::ScanDue { batch, .. }
             | Entry::Released { batch, .. }
@@ -292,6 +293,7 @@ impl Ledger {
                     RunStep::Install => &mut self.commands.install,
                     RunStep::Reboot => &mut self.commands.reboot,
                     RunStep::Scan => &mut self.commands.scan,
+                    RunStep::Backup => &mut self.commands.backup,
                 };
                 *sent = sent.saturating_add(1);
                 self.commands.adopted = self.commands.adopted.saturating_add(u64::from(*adopted));

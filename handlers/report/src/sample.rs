@@ -169,6 +169,7 @@ fn run_wave(book: &mut Book, id: &WaveId, range: std::ops::Range<usize>, bad: &d
                 grants: Vec::new(),
                 snapshot,
                 reboot_option: "RebootIfNeeded".into(),
+                backup: Vec::new(),
             }],
         );
         book.write(&home, vec![Entry::Sending { batch: batch.clone(), step: RunStep::Install, generation: 1, at: book.at, clearance: clearance.clone() }]);
@@ -288,6 +289,7 @@ pub fn story() -> Book {
             grants: Vec::new(),
             snapshot,
             reboot_option: "RebootIfNeeded".into(),
+            backup: Vec::new(),
         }],
     );
     let sent = Entry::Sent {

@@ -84,6 +84,9 @@ fn about_target(entry: &Entry, about: &TargetKey) -> Option<String> {
         Entry::BatchPlanned { batch, step, members, .. } if here(&batch.cell, about) && members.iter().any(|m| m.instance == about.instance) => {
             Some(format!("it was taken into batch {batch} of {} to {step}; nothing is sent yet", count(members.len() as u64, "target")))
         }
+        Entry::BackedUp { batch, members } if here(&batch.cell, about) && members.contains(&about.instance) => {
+            Some("it was backed up; the install is next".to_owned())
+        }
         Entry::InvocationsEnded { batch, ended } if here(&batch.cell, about) => {
             let own = ended.iter().find(|invocation| invocation.instance == about.instance)?;
             let at = own.ended_at.map(|at| format!(" at {}", when(at))).unwrap_or_default();
@@ -131,6 +134,9 @@ fn told_of_all(entry: &Entry) -> Option<String> {
         }
         Entry::BatchPlanned { batch, step, platform, members, .. } => {
             Some(format!("batch {batch} was planned: {step} on {} {}; nothing is sent yet", members.len(), plural(members.len(), &format!("{platform} host"))))
+        }
+        Entry::BackedUp { batch, members } => {
+            Some(format!("{} of batch {batch} {} backed up", count(members.len() as u64, "target"), if members.len() == 1 { "was" } else { "were" }))
         }
         Entry::InvocationsEnded { batch, ended } => {
             let done = ended.iter().filter(|invocation| invocation.status == InvocationStatus::Success).count();
@@ -200,6 +206,7 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::CellDismissed { .. }
         | Entry::CellLagging { .. }
         | Entry::BatchPlanned { .. }
+        | Entry::BackedUp { .. }
         | Entry::InvocationsEnded { .. }
         | Entry::Released { .. }
         | Entry::Stranded { .. } => Level::Targets,

@@ -184,12 +184,22 @@ impl State {
         Some(record)
     }
 
-    /// A child has come to its end: what the runbook mends is mended, if it worked.
+    /// A child has come to its end: what the runbook mends is mended, if it worked. A runbook of the customer's own that mends nothing
+    /// backs the host up.
     pub fn executed(&mut self, at: u32, number: u32) {
-        let now = self.now;
         let Some(execution) = self.execution(at) else { return };
         let Some(child) = execution.children.get(usize_of(number)).filter(|child| !child.status.is_final()) else { return };
-        let (place, mends) = (child.host, self.mends(&execution.record.document));
+        let (place, document) = (child.host, &execution.record.document);
+        let mends = self.mends(document);
+        if !mends && self.has_document(document) {
+            let host = place.and_then(|host| self.hosts.get_mut(usize_of(host))).filter(|host| !host.terminated);
+            let works = host.is_some_and(|host| {
+                host.backups = host.backups.saturating_add(1);
+                !host.backup_fails(host.backups - 1)
+            });
+            self.end_child(at, number, if works { Status::Success } else { Status::Failed });
+            return;
+        }
         let host = place.and_then(|host| self.host(host)).filter(|host| !host.terminated);
         let (status, works) = match host.map(|host| host.effect(host.installs)) {
             None | Some(Effect::Fails | Effect::Partial) => (Status::Failed, false),
@@ -206,6 +216,11 @@ impl State {
             }
             self.changed(place);
         }
+        self.end_child(at, number, status);
+    }
+
+    fn end_child(&mut self, at: u32, number: u32, status: Status) {
+        let now = self.now;
         let Some(execution) = self.executions.get_mut(usize_of(at)) else { return };
         if let Some(child) = execution.children.get_mut(usize_of(number)) {
             (child.status, child.ended) = (status, Some(now));

@@ -74,8 +74,9 @@ pub(crate) struct Host {
     /// Installs that run on it right now.
     pub installing: u32,
 
-    /// Ordinals: how many installs, scans and reports there were.
+    /// Ordinals: how many installs, backups, scans and reports there were.
     pub installs: u32,
+    pub backups: u32,
     pub scans: u32,
     pub reports: u32,
 
@@ -118,6 +119,7 @@ impl Host {
             rebooting_until: now,
             installing: 0,
             installs: 0,
+            backups: 0,
             scans: 0,
             reports: 0,
             report: (!has(Trouble::NotRegistered)).then_some(report),
@@ -215,6 +217,11 @@ impl Host {
     /// Whether the hook before its n-th install fails, counted from 0.
     pub fn hook_fails(&self, n: u32) -> bool {
         self.troubles.iter().any(|trouble| matches!(trouble, Trouble::PreHookFails { times } if n < *times))
+    }
+
+    /// Whether its n-th backup fails, counted from 0.
+    pub fn backup_fails(&self, n: u32) -> bool {
+        self.troubles.iter().any(|trouble| matches!(trouble, Trouble::BackupFails { times } if n < *times))
     }
 
     /// Whether another scanner comes after its n-th scan, counted from 0.

@@ -282,6 +282,11 @@ pub enum Trouble {
         /// How many.
         times: u32,
     },
+    /// So many backups of it fail: runbooks of the customer's own that mend nothing.
+    BackupFails {
+        /// How many.
+        times: u32,
+    },
     /// The first reboot that an install does is the agent's end: nothing is heard of it again.
     RebootNeverReturns,
     /// The agent does not answer from `from_secs` on, for good where there is no end. The patches of the host stay as they are.

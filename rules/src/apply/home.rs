@@ -47,6 +47,7 @@ pub fn home(entry: &Entry) -> Key {
         | Entry::Sent { batch, .. }
         | Entry::LookSoon { batch, .. }
         | Entry::InvocationsEnded { batch, .. }
+        | Entry::BackedUp { batch, .. }
         | Entry::ScanDue { batch, .. }
         | Entry::ProofDue { batch, .. }
         | Entry::Released { batch, .. }

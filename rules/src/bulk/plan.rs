@@ -177,7 +177,7 @@ pub fn plan(policy: &Policy, run: &BulkRun, fleet: &Fleet<'_>, now: Timestamp) -
     let loads: Vec<WaveLoad> = waves
         .iter()
         .zip(&sums)
-        .map(|(wave, sums)| WaveLoad { rounds: sums.rounds(), round_secs: round_secs(wave.operation), bake_secs: i64::from(wave.pause_after_secs) })
+        .map(|(wave, sums)| WaveLoad { rounds: sums.rounds(), round_secs: round_secs(policy, wave.operation), bake_secs: i64::from(wave.pause_after_secs) })
         .collect();
     let finish = forecast::finish(policy, &loads, now)?;
     let load = load(run, fleet, &waves, &sums, counts.total);
@@ -210,7 +210,7 @@ fn sla_misses(
         .map(|(wave, sums)| Waiting {
             members: Vec::new(),
             at_once: wave.targets.div_ceil(sums.rounds().max(1)),
-            round_secs: round_secs(wave.operation),
+            round_secs: round_secs(policy, wave.operation),
             bake_secs: i64::from(wave.pause_after_secs),
         })
         .collect();
@@ -228,9 +228,9 @@ fn sla_misses(
     Ok(count(deadline::forecast(policy, &waiting, now)?.len()))
 }
 
-fn round_secs(operation: Operation) -> i64 {
+fn round_secs(policy: &Policy, operation: Operation) -> i64 {
     match operation {
-        Operation::Install => INSTALL_ROUND_SECS,
+        Operation::Install => forecast::backup_secs(policy).saturating_add(INSTALL_ROUND_SECS),
         Operation::Scan => SCAN_ROUND_SECS,
     }
 }

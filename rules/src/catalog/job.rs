@@ -83,7 +83,7 @@ pub struct Fill<'a> {
 pub(super) const PLACEHOLDERS: [&str; 5] = ["{reboot_option}", "{snapshot}", "{account}", "{region}", "{partition}"];
 
 impl Fill<'_> {
-    fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let text = text.replace("{reboot_option}", self.reboot_option).replace("{snapshot}", self.snapshot.as_str());
         let Some((account, region)) = self.place else { return text };
         let partition = match region.as_str() {
@@ -139,6 +139,8 @@ impl CatalogEntry {
             RunStep::Install => Step::Install,
             RunStep::Reboot => Step::Reboot,
             RunStep::Scan => Step::Scan,
+            // The policy's own: no entry has it.
+            RunStep::Backup => return Err(JobFault::NoStep { entry: self.name.clone(), step }),
         };
         let platform = match platform {
             Platform::Linux => OnPlatform::Linux,

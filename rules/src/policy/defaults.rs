@@ -16,6 +16,12 @@ pub(super) const REMEDIATION: &str = "patch";
 /// One hour: a month's patches with one reboot take minutes to half an hour; what runs longer is stuck more often than busy.
 pub(super) const EXECUTION_TIMEOUT_SECS: u32 = HOUR;
 
+/// One hour: images of large disks take minutes to be made, and a window is short.
+pub(super) const BACKUP_TIMEOUT_SECS: u32 = HOUR;
+
+/// A day: a second attempt in the same night needs no second copy, next week's does.
+pub(super) const BACKUP_REUSE_SECS: u32 = DAY;
+
 /// The patch command reboots: without a reboot an instance stays non-compliant, however well the patch installed.
 pub(super) const REBOOT: RebootMode = RebootMode::InCommand;
 

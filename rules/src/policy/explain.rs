@@ -246,6 +246,15 @@ fn documents(policy: &Policy) -> Vec<String> {
         let parts: Vec<String> = parts.into_iter().filter_map(|(when, document)| Some(format!("`{}` {when}", document.as_ref()?))).collect();
         and(&parts)
     };
+    if let Some(rule) = &policy.backup {
+        let reuse = if rule.reuse_secs == 0 { String::new() } else { format!(", unless one that is younger than {} is there", seconds(rule.reuse_secs)) };
+        said.push(format!(
+            "Before each install the Automation runbook `{}` backs the instance up, in at most {}{reuse}. Where that fails nothing is installed, and the instance \
+             counts as failed.",
+            rule.document,
+            seconds(rule.timeout_secs)
+        ));
+    }
     let support = entry.hooks.as_ref().map(|support| support.defaults()).unwrap_or_default();
     let shared = policy.hooks.or(&support);
     if !shared.is_empty() {

@@ -67,12 +67,14 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     }
     for window in &policy.windows {
         let usable = window.duration_secs.saturating_sub(window.cutoff_secs);
-        let needed = policy.execution_timeout_secs.saturating_add(DELIVERY_SECS);
+        let backup = policy.backup.as_ref().map_or(0, |rule| rule.timeout_secs);
+        let needed = policy.execution_timeout_secs.saturating_add(backup).saturating_add(DELIVERY_SECS);
         if usable < needed {
             let (usable, needed) = (seconds(usable), seconds(needed));
+            let what = if backup > 0 { "a backup and its patch" } else { "a patch" };
             say(
                 "short-window",
-                format!("window `{}` leaves {usable} before its cutoff, but a patch may run {needed}: nothing can ever start in it", window.name),
+                format!("window `{}` leaves {usable} before its cutoff, but {what} may run {needed}: nothing can ever start in it", window.name),
             );
         }
     }

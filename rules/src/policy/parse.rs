@@ -20,7 +20,7 @@ const EXECUTION_SECS: std::ops::RangeInclusive<u32> = 60..=172_800;
 /// Much more than any policy that a person wrote, and little enough to be pinned in one item of the store.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "name",
     "description",
     "environment",
@@ -43,6 +43,7 @@ const KEYS: [&str; 23] = [
     "schedule",
     "sla",
     "hooks",
+    "backup",
     "health",
 ];
 
@@ -121,6 +122,7 @@ fn policy(top: &Section<'_>, catalog: &Catalog) -> Policy {
         execution_timeout_secs: top.secs("execution_timeout_secs", EXECUTION_SECS).map_or(defaults::EXECUTION_TIMEOUT_SECS, |secs| secs.value),
         bulk_run: None,
         hooks: parts::hooks(top, "`[hooks]`"),
+        backup: parts::backup(top),
         health,
         custom_entry,
     };

@@ -14,6 +14,7 @@ impl Policy {
     /// * Limits, budgets, belts and attempts: the smaller, whatever total they turn out to be taken of; quorum, waits: the
     ///   larger; four eyes, per-wave approval, comments: if either asks. Approvers must be on both lists, where both have one.
     ///   Two lists without a common name would leave nobody, which could not be told from "anyone": then theirs applies.
+    /// * Backup: ours, or else theirs.
     /// * Health: all alarms, of waves too; the smaller limits; a halt if either asks for it.
     /// * Windows: ours, and theirs as well where they differ ([`Policy::also_windows`]). Freezes, calendars and exemptions: all.
     /// * Groups: all, and of two on one tag both hold.
@@ -48,6 +49,8 @@ impl Policy {
             },
             exemptions: union(&self.exemptions, &other.exemptions),
             belts: Belts { targets_max: self.belts.targets_max.min(other.belts.targets_max), share_max: self.belts.share_max.min(other.belts.share_max) },
+            // A backup takes nothing from anybody: asked for by either, it is taken, and ours where both do.
+            backup: self.backup.clone().or_else(|| other.backup.clone()),
             health: health::stricter(self.health.as_ref(), other.health.as_ref()),
             ..self.clone()
         }

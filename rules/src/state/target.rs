@@ -32,6 +32,9 @@ pub struct Target {
     /// The deadline that it broke.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breached: Option<Timestamp>,
+    /// When it was last backed up before an install.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backed_up_at: Option<Timestamp>,
 }
 
 impl Target {
@@ -48,6 +51,7 @@ impl Target {
             batches: Vec::new(),
             deadline: None,
             breached: None,
+            backed_up_at: None,
         }
     }
 

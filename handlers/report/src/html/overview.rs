@@ -168,7 +168,8 @@ fn commands(html: &mut Html, ledger: &Ledger) {
         "<section class=\"card\">\n<h3>Commands that Systems Manager took</h3>\n<table><thead><tr><th scope=\"col\">Step</th><th scope=\"col\" \
         class=\"n\">Commands</th></tr></thead><tbody>\n",
     );
-    for (name, n) in [("Install", ran.install), ("Reboot", ran.reboot), ("Scan", ran.scan)] {
+    let backups = (ran.backup > 0).then_some(("Backup (an Automation execution)", ran.backup));
+    for (name, n) in backups.into_iter().chain([("Install", ran.install), ("Reboot", ran.reboot), ("Scan", ran.scan)]) {
         html.raw("<tr><th scope=\"row\">").raw(name).raw("</th><td class=\"n\">").number(n).raw("</td></tr>\n");
     }
     html.raw("</tbody></table>\n<p class=\"small\">One command reaches up to 50 instances of one account, Region and platform.");

@@ -170,6 +170,8 @@ pub struct Halt {
 /// Commands that Systems Manager took, by what they did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Commands {
+    /// Backups before an install: Automation executions.
+    pub backup: u64,
     /// Installs.
     pub install: u64,
     /// Reboots.

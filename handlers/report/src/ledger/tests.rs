@@ -49,7 +49,7 @@ fn waves_count_as_the_rules_do() {
     assert_eq!(ledger.open_halts().count(), 1);
     assert_eq!(ledger.halts.len(), 2);
     assert_eq!(ledger.targets[&target(62)].attempts, 1);
-    assert_eq!(ledger.commands, Commands { install: 19, scan: 18, reboot: 0, adopted: 1 });
+    assert_eq!(ledger.commands, Commands { backup: 0, install: 19, scan: 18, reboot: 0, adopted: 1 });
 }
 
 #[test]

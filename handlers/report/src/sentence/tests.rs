@@ -260,6 +260,7 @@ fn core_cases() -> Vec<Case> {
                 grants: vec![],
                 snapshot,
                 reboot_option: "NoReboot".into(),
+                backup: Vec::new(),
             },
             "Batch patch-default.1.w1/111122223333/eu-west-1/0/3 was planned: install on 2 Linux hosts; nothing is sent yet.",
             "It was taken into batch patch-default.1.w1/111122223333/eu-west-1/0/3 of 2 targets to install; nothing is sent yet.",

@@ -1,5 +1,7 @@
 //! The parts of a policy, one function each.
 
+use std::collections::BTreeMap;
+
 use tidegate_events::host::Platform;
 use tidegate_events::id::PersonId;
 
@@ -10,8 +12,8 @@ use crate::health::HealthRule;
 use crate::policy::read::{At, Section};
 use crate::policy::text::{nearest, quoted, short};
 use crate::policy::{
-    Amount, ApprovalRule, Belts, BlastRadius, Collect, Exemption, ExemptionTerms, Freeze, Group, Policy, RebootMode, Retry, Selector, ShareBps, Span, TagLimit,
-    Wave, Window, defaults,
+    Amount, ApprovalRule, BackupRule, Belts, BlastRadius, Collect, Exemption, ExemptionTerms, Freeze, Group, Policy, RebootMode, Retry, Selector, ShareBps,
+    Span, TagLimit, Wave, Window, defaults,
 };
 use crate::window;
 
@@ -45,6 +47,40 @@ pub(super) fn hooks(section: &Section<'_>, name: impl Into<String>) -> Hooks {
         Some(found.value.to_owned())
     };
     Hooks { pre: document("pre"), post: document("post"), on_exit: document("on_exit") }
+}
+
+/// What SSM allows an Automation execution to take is more; a window is less.
+const BACKUP_SECS: std::ops::RangeInclusive<u32> = 60..=86_400;
+
+/// The backup before each install.
+pub(super) fn backup(top: &Section<'_>) -> Option<BackupRule> {
+    const KEYS: [&str; 5] = ["document", "target_parameter", "parameters", "timeout_secs", "reuse_secs"];
+    let section = top.table("backup", "`[backup]`", &KEYS)?;
+    if !section.has("document") {
+        section.missing(&["document"], "expected the Automation runbook that takes it, such as `document = \"Tidegate-Backup\"`");
+    }
+    let document = section.text("document");
+    if let Some(found) = document.as_ref().filter(|found| !is_document(found.value)) {
+        section.report.at(&found.span, format!("the document `{}` is wrong: {DOCUMENT_EXPECTED}", short(found.value)));
+    }
+    let target = section.words("target_parameter", 50).map_or_else(|| "InstanceId".to_owned(), |found| found.value.to_owned());
+    let mut parameters = BTreeMap::new();
+    if let Some(given) = section.table_of_any("parameters") {
+        for (key, value) in given.entries() {
+            if key.value == target {
+                given.report.at(&key.span, format!("`{}` takes the instance: expected no value of yours for it", short(key.value)));
+            }
+            let values = given.texts_of(key.value, value, true).unwrap_or_default();
+            parameters.insert(key.value.to_owned(), values.into_iter().map(|value| value.value.to_owned()).collect());
+        }
+    }
+    Some(BackupRule {
+        document: document.map(|found| found.value.to_owned()).unwrap_or_default(),
+        target_parameter: target,
+        parameters,
+        timeout_secs: section.secs("timeout_secs", BACKUP_SECS).map_or(defaults::BACKUP_TIMEOUT_SECS, |secs| secs.value),
+        reuse_secs: section.secs("reuse_secs", 0..=30 * 86_400).map_or(defaults::BACKUP_REUSE_SECS, |secs| secs.value),
+    })
 }
 
 /// CloudWatch takes a hundred names in one call: half of them the policy's, half a wave's.
