@@ -138,3 +138,57 @@ pub(crate) fn apply(book: &mut impl Book, id: &BatchId, members: &[InstanceId], 
     batch.phase = BatchPhase::Ready { step: batch.step, at, hold: None, put_off: 0 };
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_events::host::Platform;
+
+    use super::*;
+    use crate::policy::{explain, parse};
+    use crate::sending::jobs_of;
+
+    const TEXT: &str = "name = \"t\"\n[backup]\ndocument = \"Acme-Backup\"\ntarget_parameter = \"Instance\"\nparameters = { Role = \"arn:{partition}:iam::{account}:role/b\", \
+                        Kinds = [\"root\", \"data\"] }\ntimeout_secs = 1800\nreuse_secs = 0\n";
+
+    fn policy(text: &str) -> Policy {
+        parse(text, "t.toml").unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    #[test]
+    fn the_runbook_gets_its_parameters_in_the_hosts_own_account() {
+        let policy = policy(TEXT);
+        let snapshot = "11111111-2222-4333-8444-555555555555".parse().unwrap();
+        let region = "cn-north-1".parse().unwrap();
+        let fill = Fill { reboot_option: "NoReboot", snapshot: &snapshot, place: Some(("111122223333".parse().unwrap(), &region)) };
+        let job = policy.backup.as_ref().unwrap().job(&fill);
+        assert_eq!((job.runner, job.target_parameter.as_deref()), (Runner::Automation, Some("Instance")));
+        assert_eq!(job.parameters["Role"], ["arn:aws-cn:iam::111122223333:role/b"]);
+        assert_eq!(job.parameters["Kinds"], ["root", "data"]);
+        assert_eq!((room_secs(&policy, RunStep::Backup), room_secs(&policy, RunStep::Install)), (1800 + 3600, 3600));
+    }
+
+    #[test]
+    fn who_approves_sees_the_backup_first() {
+        let snapshot = "11111111-2222-4333-8444-555555555555".parse().unwrap();
+        let steps: Vec<RunStep> = jobs_of(&policy(TEXT), "canary", Platform::Linux, &snapshot).unwrap().into_iter().map(|(step, _)| step).collect();
+        assert_eq!(steps, [RunStep::Backup, RunStep::Install, RunStep::Scan]);
+        let said = explain(&policy(TEXT)).join(" ");
+        assert!(said.contains("the Automation runbook `Acme-Backup` backs the instance up, in at most 30 minutes."), "{said}");
+        let said = explain(&policy("name = \"t\"\n[backup]\ndocument = \"Acme-Backup\"\n")).join(" ");
+        assert!(said.contains("in at most 1 hour, unless one that is younger than 1 day is there"), "{said}");
+    }
+
+    #[test]
+    fn a_backup_that_either_policy_asks_for_is_taken_and_the_pinned_ones_first() {
+        let (with, without) = (policy(TEXT), policy("name = \"t\"\n"));
+        assert_eq!(with.stricter(&without).backup, with.backup);
+        assert_eq!(without.stricter(&with).backup, with.backup);
+        let other = policy("name = \"t\"\n[backup]\ndocument = \"Acme-Other\"\n");
+        assert_eq!(with.stricter(&other).backup, with.backup);
+    }
+
+    #[test]
+    fn a_policy_without_a_backup_is_digested_as_ever() {
+        assert!(!policy("name = \"t\"\n").to_json().contains("backup"));
+    }
+}

@@ -11,7 +11,7 @@ import re
 import warnings
 
 import checks
-from templates import NAMES, ROOT, Template, folder, listed, patterns, read
+from templates import NAMES, ROOT, Template, folder, listed, patterns, read, widest
 
 try:
     import tomllib
@@ -87,7 +87,7 @@ def check_calls():
         faults += [f"{file} calls `{call}`, which handlers/lambda/rights.toml does not list" for call in sorted(more)]
         faults += [f"handlers/lambda/rights.toml lists `{call}` for {file}, which does not call it" for call in sorted(less)]
     every = set().union(*listed_calls.values())
-    used = set().union(*(set(function["calls"]) | set(function.get("in_spokes", [])) | set(function.get("where_listed", {})) for function in RIGHTS["function"].values()))
+    used = set().union(*(set(function["calls"]) | set(function.get("in_spokes", [])) | set(function.get("where_listed", {})) | set().union(*function.get("in_spokes_where", {}).values()) for function in RIGHTS["function"].values()))
     elsewhere = set(RIGHTS["elsewhere"])
     faults += [f"`{call}` is nobody's: give it to a function, or say under [elsewhere] who makes it" for call in sorted(every - used - elsewhere)]
     faults += [f"`{call}` is given to a function, or named elsewhere, and is called nowhere" for call in sorted((used | elsewhere) - every)]
@@ -149,6 +149,9 @@ def check_rights():
             faults.append(f"{name} assumes `{role_name}`, which spokes do not make")
             continue
         faults += compare(f"{role_name} in spokes", actions_of(role), actions_for(calls))
+        for parameter, more in RIGHTS["function"][name].get("in_spokes_where", {}).items():
+            wider = {role["Properties"]["RoleName"]: role for role in Template("spoke", {parameter: "true"}).of_type("AWS::IAM::Role").values()}[role_name]
+            faults += compare(f"{role_name} in spokes with `{parameter}`", actions_of(wider), actions_for(calls + more))
         may_assume = [resource for statement in statements(of_arn[functions[name]["Role"]]) if "sts:AssumeRole" in listed(statement["Action"]) for resource in listed(statement["Resource"])]
         if may_assume != [f"arn:aws:iam::*:role/{role_name}"]:
             faults.append(f"{name} may assume {may_assume}, not {role_name} alone")
@@ -184,7 +187,7 @@ def check_wildcards():
     """No action of an identity policy has a wildcard, and each resource that has one says why; reasons that explain nothing go."""
     looked, faults = 0, []
     for name in NAMES:
-        template = Template(name)
+        template = widest(name)
         for logical, resource in template.of_type("AWS::IAM::Role", "AWS::KMS::Key").items():
             reasons = dict(resource.get("Metadata", {}).get("WildcardReasons", {}))
             is_key = resource["Type"] == "AWS::KMS::Key"
@@ -217,7 +220,7 @@ def check_parliament():
         import parliament
     looked, faults, unused = 0, [], set(PARLIAMENT_IGNORED)
     for name in NAMES:
-        for logical, role in Template(name).of_type("AWS::IAM::Role").items():
+        for logical, role in widest(name).of_type("AWS::IAM::Role").items():
             for policy in role["Properties"].get("Policies", []):
                 looked += 1
                 analyzed = parliament.analyze_policy_string(json.dumps(policy["PolicyDocument"]))
@@ -235,7 +238,7 @@ def check_parliament():
 def check_patterns():
     """Rules have exactly the patterns of events/patterns, each delivered whole, and the bus lets exactly those in."""
     wanted, faults, looked = patterns(), [], 0
-    hub, spoke = Template("hub"), Template("spoke")
+    hub, spoke = widest("hub"), widest("spoke")
     goals = {"hub": hub.arn_of("EventsQueue"), "spoke": hub.arn_of("Bus")}
     for template in (hub, spoke):
         rules = {rule["Properties"]["Name"].removeprefix("ec2patch-"): rule["Properties"] for rule in template.of_type("AWS::Events::Rule").values()}

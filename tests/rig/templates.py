@@ -41,6 +41,10 @@ ARNS = {
 REF_IS_ARN = ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine")
 
 
+# What turns everything on that a parameter leaves out by default.
+EVERYTHING = {"spoke": {"TakeBackups": "true"}}
+
+
 _folder = ROOT / "stacksets"
 
 
@@ -175,6 +179,12 @@ MADE_UP = {
     "OrganizationalUnitIds": "ou-exam-workload",
     "SpokeTemplateUrl": "https://artifacts.s3.us-east-1.amazonaws.com/spoke.yaml",
 }
+
+
+def widest(name):
+    """The template with all that it can make."""
+    return Template(name, EVERYTHING.get(name))
+
 
 
 def listed(value):

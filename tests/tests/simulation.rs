@@ -37,6 +37,11 @@ fn separate_reboots() -> Policy {
     tidegate_rules::policy::parse("name = \"reboots\"\nreboot = \"separate\"\n", "reboots.toml").unwrap()
 }
 
+/// The same, and every host is backed up first.
+fn backups_and_reboots() -> Policy {
+    tidegate_rules::policy::parse("name = \"backups\"\nreboot = \"separate\"\n[backup]\ndocument = \"Acme-Backup\"\n", "backups.toml").unwrap()
+}
+
 /// What holds of every world at rest.
 fn settled(summary: &Summary, seed: u64, hosts: u64) {
     assert_eq!(summary.invariants.violations, Vec::<String>::new(), "seed {seed}");
@@ -66,6 +71,7 @@ fn two_hundred_worlds_with_faults_come_to_rest_without_a_violation() {
                     }
                     let faults = if seed.is_multiple_of(4) { Faults::light() } else { Faults::heavy() };
                     let policy = match seed % 5 {
+                        0 if seed.is_multiple_of(2) => backups_and_reboots(),
                         0 => separate_reboots(),
                         1 => builtin("accelerated"),
                         2 => builtin("emergency"),
@@ -75,6 +81,7 @@ fn two_hundred_worlds_with_faults_come_to_rest_without_a_violation() {
                     let hosts = 5 + (seed * 7) % 56;
                     let spec =
                         Spec::generate(1 + u32::try_from(seed % 5).unwrap(), 1 + u32::try_from(seed % 3).unwrap(), u32::try_from(hosts).unwrap(), seed, faults);
+                    let spec = Spec { documents: vec!["Acme-Backup".to_owned()], ..spec };
                     let summary = run(spec, policy, seed);
                     settled(&summary, seed, hosts);
                     patched.fetch_add(summary.verdicts["remediated"], Ordering::Relaxed);

@@ -175,6 +175,7 @@ fn patterns_match_their_samples_and_no_others_by_a_third_partys_matcher() {
         ("ssm-compliance-state-change", &[7, 23]),
         ("ssm-command-status-change", &[8]),
         ("ssm-command-invocation-status-change", &[9, 10]),
+        ("ssm-automation-execution-status-change", &[11]),
         ("ec2-instance-state-change", &[12, 22]),
         ("ssm-calendar-state-change", &[19, 28]),
         ("securityhub-findings-imported", &[13, 37, 41, 42]),

@@ -238,13 +238,13 @@ fn nothing_is_due_for_health_that_nobody_waits_for() {
 fn the_policies_of_the_guides_are_right() {
     let fences = |page: &str| page.split("```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect::<Vec<_>>();
     let health = fences(include_str!("../../../docs/guides/health.md"));
-    let snapshot = fences(include_str!("../../../docs/guides/snapshot.md"));
-    assert_eq!((health.len(), snapshot.len()), (1, 1));
+    let backup = fences(include_str!("../../../docs/guides/backup.md"));
+    assert_eq!((health.len(), backup.len()), (1, 2));
     let policy = crate::policy::parse(&health[0], "health.md").unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(policy.health.as_ref().unwrap().alarms, ["shop-errors", "shop-latency"]);
     assert_eq!(policy.waves[0].alarms, ["shop-canary-errors"]);
-    let policy = crate::policy::parse(&snapshot[0], "snapshot.md").unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(policy.hooks.pre.as_deref(), Some("Acme-SnapshotVolumes"));
+    let rules = backup.iter().map(|text| crate::policy::parse(text, "backup.md").unwrap_or_else(|errors| panic!("{errors}")).backup.unwrap());
+    assert_eq!(rules.map(|rule| (rule.document, rule.parameters.len())).collect::<Vec<_>>(), [("ec2patch-backup".into(), 0), ("Acme-BackUpToVault".into(), 2)]);
 }
 
 #[test]

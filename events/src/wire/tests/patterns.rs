@@ -25,9 +25,9 @@ fn each_event_is_forwarded_by_exactly_one_pattern() {
         let parsed = parse(event.to_string().as_bytes());
         let by: Vec<&str> = patterns.iter().filter(|(_, pattern)| event.is_object() && matches(pattern, &event)).map(|(name, _)| name.as_str()).collect();
         // A pattern can't tell proactive evaluations apart where the mode is absent, nor compare two fields of an event, so these
-        // are forwarded, and ignored here. No catalog entry runs Automation: its executions are understood, and not asked for.
+        // are forwarded, and ignored here.
         let is_more = ["proactive", "securityhub-other-account"].iter().any(|part| name.contains(part));
-        let is_forwarded = is_more || (matches!(parsed, Parsed::Event { .. }) && !name.contains("automation"));
+        let is_forwarded = is_more || (matches!(parsed, Parsed::Event { .. }));
         assert_eq!(by.len(), usize::from(is_forwarded), "{name} is forwarded by {by:?}");
         used.extend(by.into_iter().map(str::to_owned));
     }

@@ -296,6 +296,11 @@ fn core_cases() -> Vec<Case> {
             "",
         ),
         (
+            Entry::BackedUp { batch: batch.clone(), members: vec![key.instance.clone()] },
+            "1 target of batch patch-default.1.w1/111122223333/eu-west-1/0/3 was backed up.",
+            "It was backed up; the install is next.",
+        ),
+        (
             Entry::InvocationsEnded {
                 batch: batch.clone(),
                 ended: vec![

@@ -65,6 +65,10 @@ fn windows_and_waits_must_fit() {
     assert_eq!(rules(&format!("collect = {{ emergency = true }}\n{WINDOW}")), ["emergency-waits"]);
     assert_eq!(rules(&format!("execution_timeout_secs = 14371\n{WINDOW}")), ["short-window"]);
     assert_eq!(rules(&format!("execution_timeout_secs = 14370\n{WINDOW}")), Vec::<&str>::new());
+    // Four hours: one for the patch, half an hour until it begins, the rest for the backup.
+    let backup = |secs: u32| format!("backup = {{ document = \"Acme\", timeout_secs = {secs} }}\n{WINDOW}");
+    assert_eq!(rules(&backup(14_370 - 3_600)), Vec::<&str>::new());
+    assert_eq!(rules(&backup(14_371 - 3_600)), ["short-window"]);
     assert_eq!(rules(&format!("{WINDOW}cutoff_secs = 10801")), ["short-window"]);
     // A day of lead and two hours of baking.
     assert_eq!(rules(&format!("approval = {{ expires_secs = 93600 }}\n{WINDOW}")), ["early-expiry"]);

@@ -6,7 +6,7 @@ use tidegate_events::host::Platform;
 use tidegate_events::id::PersonId;
 
 use super::YEAR_SECS;
-use crate::catalog::{DOCUMENT_EXPECTED, Hooks, Step, is_document};
+use crate::catalog::{DOCUMENT_EXPECTED, Hooks, Runner, Step, is_document};
 use crate::cron::Cron;
 use crate::health::HealthRule;
 use crate::policy::read::{At, Section};
@@ -132,6 +132,9 @@ pub(super) fn check_entry(top: &Section<'_>, policy: &Policy) {
     if let (true, Some(own)) = (asks, entry.documents.values().find_map(|special| special.document.as_ref())) {
         let what = format!("catalog entry `{}` runs `{own}` on one platform", entry.name);
         top.report.at(&span, format!("the policy names hooks, but {what}, which runs none: remove the hooks"));
+    }
+    if policy.backup.is_some() && entry.runner == Runner::Report {
+        top.report.at(&span, format!("the policy names a backup, but catalog entry `{}` installs nothing: remove `[backup]`", entry.name));
     }
     if policy.reboot == RebootMode::Separate && entry.pins_patches() && !entry.steps.contains_key(&Step::Reboot) {
         top.report.at(&span, format!("`reboot = \"separate\"` needs a reboot step, which catalog entry `{}` does not have", entry.name));
