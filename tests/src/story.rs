@@ -32,6 +32,8 @@ const SWEEP_EVERY_SECS: i64 = 6 * 3600;
 /// A story that has not come to rest after so long never does.
 const GIVE_UP_AFTER_SECS: i64 = 60 * 86_400;
 
+/// The runbook of those who are backed up.
+const BACKUP: &str = "Acme-Backup";
 const NO_STORE: &str = "a story needs a store";
 
 /// How a life ended.
@@ -71,13 +73,24 @@ impl Story {
         Self::on(vec![EmbeddedStore::Memory(MemoryStore::new())], hosts)
     }
 
+    /// The same under a policy that has every host backed up before its install.
+    ///
+    /// # Errors
+    /// As for [`Story::of_hosts`].
+    pub fn with_backups(hosts: u64) -> Result<Self, Failed> {
+        let mut story = Self::of_hosts(hosts)?;
+        let text = format!("name = \"backups\"\n[backup]\ndocument = \"{BACKUP}\"\n");
+        story.policy = policy::parse(&text, "backups.toml").map_err(|errors| errors.to_string())?;
+        Ok(story)
+    }
+
     /// The same on a store that is there; the first handle is the one that is looked through.
     ///
     /// # Errors
     /// As for [`Story::of_hosts`].
     pub fn on(stores: Vec<EmbeddedStore>, hosts: u64) -> Result<Self, Failed> {
         let accounts: [AccountId; 2] = ["111122223333".parse()?, "444455556666".parse()?];
-        let mut spec = Spec { seed: 7, accounts: accounts.map(AccountSpec::new).to_vec(), ..Spec::default() };
+        let mut spec = Spec { seed: 7, accounts: accounts.map(AccountSpec::new).to_vec(), documents: vec![BACKUP.to_owned()], ..Spec::default() };
         for (number, account) in (0..hosts).zip(accounts.iter().cycle()) {
             let key = TargetKey { account: *account, region: "eu-west-1".parse()?, instance: format!("i-{number:017x}").parse()? };
             spec.hosts.push(HostSpec::new(key, Platform::Linux).missing(3).found_after(60 + 40 * number));

@@ -6,10 +6,26 @@
 use tidegate_tests::crashing::{Fuse, How, Moment};
 use tidegate_tests::story::{Life, Story};
 
+/// What is told.
+#[derive(Clone, Copy)]
+struct Tale {
+    hosts: u64,
+    backups: bool,
+}
+
+impl Tale {
+    fn begin(self) -> Story {
+        let story = if self.backups { Story::with_backups(self.hosts) } else { Story::of_hosts(self.hosts) };
+        story.expect("a story")
+    }
+}
+
 /// Three waves, in two accounts.
-const HOSTS: u64 = 12;
+const LONG: Tale = Tale { hosts: 12, backups: false };
 /// Two waves are enough where twice as many moments count.
-const FEWER_HOSTS: u64 = 6;
+const SHORT: Tale = Tale { hosts: 6, backups: false };
+/// Two waves whose hosts are backed up first.
+const CAREFUL: Tale = Tale { hosts: 6, backups: true };
 /// How long nobody starts the next process, in seconds: at once, as a service manager does, longer than a signature or a
 /// search waits, after the next day's clearance, and when approvals have expired.
 const PAUSES_SECS: [i64; 5] = [0, 7, 20 * 60, 26 * 3600, 8 * 86_400];
@@ -21,8 +37,8 @@ fn run<T>(story: impl Future<Output = T>) -> T {
 }
 
 /// A story that nothing interrupts: the moments at which others are.
-async fn moments_of(hosts: u64) -> Vec<Moment> {
-    let mut story = Story::of_hosts(hosts).expect("a story");
+async fn moments_of(tale: Tale) -> Vec<Moment> {
+    let mut story = tale.begin();
     let fuse = Fuse::never();
     assert_eq!(story.live(&fuse).await.expect("it comes to rest"), Life::Done);
     assert_eq!(story.complaints().await.expect("the store is read"), Vec::<String>::new());
@@ -30,8 +46,8 @@ async fn moments_of(hosts: u64) -> Vec<Moment> {
 }
 
 /// One life that ends at this moment, and one that ends by itself; what is wrong then.
-async fn two_lives(hosts: u64, moment: usize, how: How) -> (Story, Vec<String>) {
-    let mut story = Story::of_hosts(hosts).expect("a story");
+async fn two_lives(tale: Tale, moment: usize, how: How) -> (Story, Vec<String>) {
+    let mut story = tale.begin();
     let fuse = Fuse::at(moment, how);
     let mut lived = story.live(&fuse).await;
     assert!(fuse.has_struck(), "moment {moment} comes");
@@ -48,11 +64,11 @@ async fn two_lives(hosts: u64, moment: usize, how: How) -> (Story, Vec<String>) 
 }
 
 /// What was wrong in the end, by the moment that spoiled it.
-fn wrong_after(hosts: u64, how: How, counts: impl Fn(&Moment) -> bool) -> Vec<String> {
+fn wrong_after(tale: Tale, how: How, counts: impl Fn(&Moment) -> bool) -> Vec<String> {
     run(async {
         let mut wrong = Vec::new();
-        for (number, moment) in moments_of(hosts).await.iter().enumerate().filter(|(_, moment)| counts(moment)) {
-            let (story, complaints) = two_lives(hosts, number, how).await;
+        for (number, moment) in moments_of(tale).await.iter().enumerate().filter(|(_, moment)| counts(moment)) {
+            let (story, complaints) = two_lives(tale, number, how).await;
             if complaints.is_empty() {
                 continue;
             }
@@ -67,7 +83,7 @@ fn wrong_after(hosts: u64, how: How, counts: impl Fn(&Moment) -> bool) -> Vec<St
 
 #[test]
 fn a_story_that_nobody_interrupts_uses_every_call() {
-    let moments = run(moments_of(HOSTS));
+    let moments = run(moments_of(LONG));
     let called = |call: &str| moments.iter().filter(|moment| moment.call == call && moment.done).count();
     for call in ["commit", "performed", "send", "inventory", "describe", "invocations", "patch_states", "rules_with_findings", "notify"] {
         assert!(called(call) > 0, "the story calls `{call}`");
@@ -78,25 +94,25 @@ fn a_story_that_nobody_interrupts_uses_every_call() {
 
 #[test]
 fn a_process_that_is_killed_at_any_moment_is_taken_up_where_it_was() {
-    let wrong = wrong_after(HOSTS, How::Killed, |moment| moment.done && LASTING.contains(&moment.call));
+    let wrong = wrong_after(LONG, How::Killed, |moment| moment.done && LASTING.contains(&moment.call));
     assert!(wrong.is_empty(), "{} moments:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn a_call_that_fails_once_is_made_good() {
     // A read that fails after it has read is a read that failed.
-    let wrong = wrong_after(FEWER_HOSTS, How::Failed, |moment| !moment.done || LASTING.contains(&moment.call));
+    let wrong = wrong_after(SHORT, How::Failed, |moment| !moment.done || LASTING.contains(&moment.call));
     assert!(wrong.is_empty(), "{} moments:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn a_command_whose_sender_was_killed_before_it_heard_of_it_is_found_and_adopted() {
     run(async {
-        let moments = moments_of(FEWER_HOSTS).await;
+        let moments = moments_of(SHORT).await;
         let accepted: Vec<usize> = (0..moments.len()).filter(|number| moments[*number] == Moment { call: "send", done: true }).collect();
         assert!(accepted.len() >= 4, "{} sends", accepted.len());
         for moment in accepted {
-            let (story, complaints) = two_lives(FEWER_HOSTS, moment, How::Killed).await;
+            let (story, complaints) = two_lives(SHORT, moment, How::Killed).await;
             assert!(complaints.is_empty(), "moment {moment}: {complaints:#?}");
             let journal = story.journal().await.expect("the journal");
             assert_eq!(journal.matches(r#""adopted":true"#).count(), 1, "moment {moment}: found by a search, not sent again");
@@ -106,11 +122,31 @@ fn a_command_whose_sender_was_killed_before_it_heard_of_it_is_found_and_adopted(
 }
 
 #[test]
+fn a_process_that_is_killed_around_a_backup_begins_none_twice() {
+    let wrong = wrong_after(CAREFUL, How::Killed, |moment| moment.done && LASTING.contains(&moment.call));
+    assert!(wrong.is_empty(), "{} moments:\n{}", wrong.len(), wrong.join("\n"));
+    run(async {
+        let sends = moments_of(CAREFUL).await.into_iter().enumerate().filter(|(_, moment)| *moment == Moment { call: "send", done: true });
+        for (moment, _) in sends {
+            let (story, _) = two_lives(CAREFUL, moment, How::Killed).await;
+            let starts = story.world.starts();
+            let mut hosts: Vec<_> = starts.iter().flat_map(|start| &start.instances).collect();
+            hosts.sort();
+            let all = hosts.len();
+            hosts.dedup();
+            // A backup that is older than a day, as after the longest pauses, is taken again.
+            let pause = PAUSES_SECS[moment / 2 % PAUSES_SECS.len()];
+            assert!(hosts.len() == 6 && (all == 6 || pause > 86_400), "moment {moment}: {all} backups of {} hosts", hosts.len());
+        }
+    });
+}
+
+#[test]
 fn a_second_install_would_be_seen() {
     run(async {
-        let moments = moments_of(FEWER_HOSTS).await;
+        let moments = moments_of(SHORT).await;
         let first = moments.iter().position(|moment| *moment == Moment { call: "send", done: true }).expect("a send");
-        let mut story = Story::of_hosts(FEWER_HOSTS).expect("a story");
+        let mut story = SHORT.begin();
         assert_eq!(story.live(&Fuse::at(first, How::Killed)).await.expect("it is killed"), Life::Killed);
         story.live(&Fuse::never().blind()).await.expect("it comes to rest");
         let complaints = story.complaints().await.expect("the store is read");
@@ -122,7 +158,7 @@ fn a_second_install_would_be_seen() {
 fn a_process_that_is_killed_again_and_again_gets_there() {
     run(async {
         for seed in 0..12_u64 {
-            let mut story = Story::of_hosts(HOSTS).expect("a story");
+            let mut story = LONG.begin();
             let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
             let mut lives = 0;
             loop {
