@@ -10,6 +10,7 @@ use tidegate_cli::drive::{Drive, People};
 use tidegate_cli::settle::Rest;
 use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::Engine;
+use tidegate_engine::ports::Cloud as _;
 use tidegate_engine::store::Store;
 use tidegate_events::Entry;
 use tidegate_events::entry::{RunStep, Standing};
@@ -146,6 +147,29 @@ async fn a_host_whose_backup_fails_is_left_as_it_is_and_counts_as_failed() {
     assert_eq!(said, vec!["its backup ended as `Failed`: nothing was installed"; 3]);
     assert!(entries.iter().any(|(_, entry)| matches!(entry, Entry::Released { outcomes, .. }
         if outcomes.iter().any(|outcome| outcome.instance == left.instance && matches!(&outcome.to, Standing::Quarantined { owner, .. } if owner == "the owner")))));
+}
+
+#[tokio::test]
+async fn a_backup_that_does_not_end_is_given_up_and_its_neighbours_go_on() {
+    let hosts = (0..12).map(|n| if n == 7 { found(n).trouble(Trouble::BackupHangs) } else { found(n) });
+    let mut drive = drive_on(policy_with("\"100%\"", &format!("{PLAIN}\ntimeout_secs = 600")), estate(hosts)).await;
+    settled(&mut drive).await;
+    assert_eq!(patched(&drive).len(), 11);
+    let said: Vec<String> = entries(&drive)
+        .await
+        .into_iter()
+        .filter_map(|(_, entry)| match entry {
+            Entry::Released { outcomes, .. } => outcomes.into_iter().find(|outcome| outcome.instance == key(7).instance).map(|outcome| outcome.why),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said, vec!["its backup did not end in time: nothing was installed"; 3]);
+    // What was given up was stopped, too: nothing of it runs on.
+    let world = drive.engine.cloud();
+    for start in world.starts().iter().filter(|start| start.instances.contains(&key(7).instance)) {
+        let lines = world.execution(&start.spoke, &start.execution).await.unwrap();
+        assert!(lines.iter().all(|line| line.status.is_final()), "{lines:?}");
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::bus::News;
 use crate::clock::{MINUTE, Ms, SECOND, ms, time};
 use crate::draw::Draw;
 use crate::host::Effect;
+use crate::spec::Trouble;
 use crate::ssm::IDS_MAX;
 use crate::state::{State, spoke_id, usize_of};
 
@@ -193,6 +194,9 @@ impl State {
         let mends = self.mends(document);
         if !mends && self.has_document(document) {
             let host = place.and_then(|host| self.hosts.get_mut(usize_of(host))).filter(|host| !host.terminated);
+            if host.as_ref().is_some_and(|host| host.has(Trouble::BackupHangs)) {
+                return;
+            }
             let works = host.is_some_and(|host| {
                 host.backups = host.backups.saturating_add(1);
                 !host.backup_fails(host.backups - 1)

@@ -287,6 +287,8 @@ pub enum Trouble {
         /// How many.
         times: u32,
     },
+    /// No backup of it ever ends by itself.
+    BackupHangs,
     /// The first reboot that an install does is the agent's end: nothing is heard of it again.
     RebootNeverReturns,
     /// The agent does not answer from `from_secs` on, for good where there is no end. The patches of the host stay as they are.
