@@ -121,6 +121,8 @@ pub struct Load {
     pub install_batches: u64,
     /// Commands' worth of targets that are only scanned.
     pub scan_batches: u64,
+    /// Whether those that install are backed up first.
+    pub backups: bool,
     /// Whether anything is sent.
     pub dry_run: bool,
 }
@@ -133,7 +135,9 @@ pub fn api_calls(load: &Load) -> u64 {
     if load.dry_run {
         return read;
     }
-    read + load.entered + 5 * load.install_batches + 3 * load.scan_batches + load.cells
+    // A start, the execution, its children.
+    let backups = if load.backups { 3 * load.install_batches } else { 0 };
+    read + load.entered + backups + 5 * load.install_batches + 3 * load.scan_batches + load.cells
 }
 
 impl Load {
@@ -151,7 +155,7 @@ const MICROS_PER_BATCH: u64 = 140;
 const MICROS_PER_PAGE: u64 = 60;
 
 /// What Tidegate itself costs, in millionths of a dollar at list prices. Run Command is free; what AWS Config bills for recording
-/// and judging the scans is the account's own and is not in it.
+/// and judging the scans, and what backups and their runbook cost, is the account's own and is not in it.
 pub fn cost_micros(load: &Load) -> u64 {
     let listed = load.pages.saturating_mul(MICROS_PER_PAGE);
     if load.dry_run {

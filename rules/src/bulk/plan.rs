@@ -180,7 +180,7 @@ pub fn plan(policy: &Policy, run: &BulkRun, fleet: &Fleet<'_>, now: Timestamp) -
         .map(|(wave, sums)| WaveLoad { rounds: sums.rounds(), round_secs: round_secs(policy, wave.operation), bake_secs: i64::from(wave.pause_after_secs) })
         .collect();
     let finish = forecast::finish(policy, &loads, now)?;
-    let load = load(run, fleet, &waves, &sums, counts.total);
+    let load = load(policy, run, fleet, &waves, &sums, counts.total);
     let forecast = Forecast {
         finish,
         sla_misses: sla_misses(policy, fleet, &chosen, &waves, &sums, now)?,
@@ -267,7 +267,7 @@ fn add(sums: &mut Sums, cell: &cut::RunCell<'_, '_>) {
     }
 }
 
-fn load(run: &BulkRun, fleet: &Fleet<'_>, waves: &[PlannedWave], sums: &[Sums], inventory: u64) -> Load {
+fn load(policy: &Policy, run: &BulkRun, fleet: &Fleet<'_>, waves: &[PlannedWave], sums: &[Sums], inventory: u64) -> Load {
     let mut nodes: BTreeMap<(AccountId, &Region), u64> = BTreeMap::new();
     for wave in &run.waves {
         for account in wave.accounts.iter().filter(|account| fleet.accounts.contains_key(account)) {
@@ -292,6 +292,7 @@ fn load(run: &BulkRun, fleet: &Fleet<'_>, waves: &[PlannedWave], sums: &[Sums], 
         targets: waves.iter().map(|wave| wave.targets).sum(),
         install_batches: sends(Operation::Install),
         scan_batches: sends(Operation::Scan),
+        backups: policy.backup.is_some(),
         dry_run: run.dry_run,
     }
 }

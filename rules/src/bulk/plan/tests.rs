@@ -173,6 +173,9 @@ fn the_forecast_grows_with_what_is_asked() {
     let dry = of(vec![wave("all")], true);
     assert!(scan.api_calls < install.api_calls && scan.finish.after_secs < install.finish.after_secs);
     assert!(slow.api_calls > install.api_calls && slow.finish.after_secs > install.finish.after_secs);
+    let backed_up = plan(&policy("[backup]\ndocument = \"Acme-Backup\"\n"), &run(vec![wave("one")]), &estate.fleet(), now()).unwrap().forecast;
+    let plain = plan(&policy(""), &run(vec![wave("one")]), &estate.fleet(), now()).unwrap().forecast;
+    assert!(backed_up.api_calls > plain.api_calls && backed_up.finish.after_secs > plain.finish.after_secs);
     assert!(dry.api_calls < scan.api_calls && dry.cost_micros < scan.cost_micros);
 }
 
