@@ -231,6 +231,21 @@ async fn a_dry_run_sends_nothing_and_leaves_a_journal() {
 }
 
 #[tokio::test]
+async fn a_run_that_installs_is_backed_up_and_one_that_only_looks_is_not() {
+    let (whole, scan) = (bulk(vec![wave("all", 4)]), bulk(vec![RunWave { operation: run::Operation::Scan, ..wave("all", 4) }]));
+    // A third lacks nothing. What the scan finds is patched afterwards by a campaign of its own, which backs up for itself.
+    for (run, backups) in [(BulkRun { dry_run: true, ..whole.clone() }, 0), (scan, 40), (whole, 60)] {
+        let spec = Spec { documents: vec!["Acme-Backup".into()], ..quiet(60, 4) };
+        let told = told(spec, policy("[backup]\ndocument = \"Acme-Backup\"\n"), run).await;
+        told.holds();
+        let starts = told.world().starts();
+        let hosts = starts.iter().flat_map(|start| start.instances.iter().map(|instance| (start.spoke.account, instance.clone())));
+        assert_eq!(starts.iter().map(|start| start.instances.len()).sum::<usize>(), backups);
+        assert_eq!(hosts.collect::<BTreeSet<_>>(), told.installs().into_keys().map(|key| (key.account, key.instance)).collect());
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_is_taken_back_begins_nothing() {
     let stop = Event::RunStopped { asked: "one".into(), by: "orchestrator".parse().unwrap(), comment: "execution one is ABORTED".into() };
     let mut drive = begin(quiet(60, 4), policy("")).await;
