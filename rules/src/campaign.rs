@@ -214,8 +214,7 @@ pub fn on_described(
             desk.now(),
         ));
     }
-    let exempt: Vec<InstanceId> =
-        moved.iter().filter(|(_, to, _)| matches!(to, Standing::Exempt { .. })).map(|(instance, ..)| instance.clone()).collect();
+    let exempt: Vec<InstanceId> = moved.iter().filter(|(_, to, _)| matches!(to, Standing::Exempt { .. })).map(|(instance, ..)| instance.clone()).collect();
     mirror::ask(desk, place.account, place.region, &exempt);
     desk.record(Entry::ChunkDescribed {
         campaign: id.clone(),

@@ -167,7 +167,10 @@ async fn what_is_withdrawn_is_taken_back_and_what_is_moved_is_put_again() {
     let mut drive = place.under(&spec, &of(&format!("\"{one}\""), "2026-12-01T00:00:00Z")).await;
     pass(&mut drive, 1).await;
     let there = drive.engine.cloud().exceptions();
-    assert_eq!(there.iter().map(|exception| (&exception.target, exception.until)).collect::<Vec<_>>(), [(&key(0), Some("2026-12-01T00:00:00Z".parse().unwrap()))]);
+    assert_eq!(
+        there.iter().map(|exception| (&exception.target, exception.until)).collect::<Vec<_>>(),
+        [(&key(0), Some("2026-12-01T00:00:00Z".parse().unwrap()))]
+    );
     assert_eq!((calls(&drive, PUT), calls(&drive, DELETE)), (1, 1));
     pass(&mut drive, 24).await;
     assert_eq!((exempt(&drive), patched(&drive)), (1, HOSTS as usize - 1), "whose exemption is withdrawn is patched like any other");

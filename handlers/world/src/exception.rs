@@ -62,9 +62,9 @@ impl State {
 
     /// Exceptions of one account and Region that have not ended.
     pub fn exceptions_in(&self, spoke: &Spoke) -> impl Iterator<Item = (&ExceptionKey, &ExceptionSaid)> {
-        self.exceptions
-            .iter()
-            .filter(move |(key, said)| key.target.account == spoke.account && key.target.region == spoke.region && said.until.is_none_or(|until| until > self.now))
+        self.exceptions.iter().filter(move |(key, said)| {
+            key.target.account == spoke.account && key.target.region == spoke.region && said.until.is_none_or(|until| until > self.now)
+        })
     }
 
     pub fn except(&mut self, spoke: &Spoke, rule: &str, instances: &[InstanceId], said: &ExceptionSaid) {

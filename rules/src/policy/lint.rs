@@ -79,7 +79,8 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     if policy.exemption_terms.mirror && policy.exemptions.is_empty() {
         say(
             "mirrors-nothing",
-            "`mirror` in `[exemptions]` tells AWS Config of exemptions, and there is none: keep it while some that were withdrawn may still be known there".to_owned(),
+            "`mirror` in `[exemptions]` tells AWS Config of exemptions, and there is none: keep it while some that were withdrawn may still be known there"
+                .to_owned(),
         );
     }
     if policy.reboot == RebootMode::Never {

@@ -30,7 +30,9 @@ fn of_target(step: &MirrorStep, about: &TargetKey) -> Option<String> {
 
 fn of_all(step: &MirrorStep) -> Option<String> {
     Some(match step {
-        MirrorStep::Reviewed { exemptions } => format!("the policy's exemptions have changed (digest {}): everybody who is exempt is looked at", exemptions.short()),
+        MirrorStep::Reviewed { exemptions } => {
+            format!("the policy's exemptions have changed (digest {}): everybody who is exempt is looked at", exemptions.short())
+        }
         MirrorStep::Asked { account, region, instances, .. } => {
             format!("AWS Config is to be told of the exemption of {} in {account}/{region}", count(instances.len() as u64, "target"))
         }
