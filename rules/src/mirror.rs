@@ -227,11 +227,16 @@ pub fn look(desk: &mut Desk<'_>, account: AccountId, region: &Region, asked: &[I
     Ok(calls.made(policy.entry().resource_types.first().map(String::as_str).unwrap_or_default()))
 }
 
-/// When those are looked at that wait besides.
+/// When those are looked at that wait besides: whoever was refused before, as long after this as after the refusal.
 fn rest(desk: &Desk<'_>, mirror: &Mirror, settled: &[InstanceId]) -> Option<Timestamp> {
     let left = mirror.pending.iter().any(|instance| !settled.contains(instance));
-    let soon = desk.after(REST_SECS);
-    left.then(|| mirror.again_at.filter(|at| mirror.tries > 0 && *at > soon).unwrap_or(soon))
+    let secs = if mirror.refused.is_some() { wait(REFUSED_SECS, mirror.tries.saturating_sub(1)) } else { REST_SECS };
+    left.then(|| desk.after(secs))
+}
+
+/// Doubles with every failure before, up to the longest.
+fn wait((first, longest): (i64, i64), tries: u32) -> i64 {
+    (first << tries.min(16)).min(longest)
 }
 
 /// What came of the calls of one look.
@@ -283,8 +288,8 @@ pub fn on_told(desk: &mut Desk<'_>, account: AccountId, region: &Region, calls: 
     let again_at = match &answered.failed {
         None => rest(desk, &mirror, &answered.settled),
         Some(fault) => {
-            let (first, longest) = if fault.kind == MirrorFaultKind::Passing { PASSING_SECS } else { REFUSED_SECS };
-            Some(desk.after((first << mirror.tries.min(16)).min(longest)))
+            let span = if fault.kind == MirrorFaultKind::Passing { PASSING_SECS } else { REFUSED_SECS };
+            Some(desk.after(wait(span, mirror.tries)))
         }
     };
     if let (Some(fault), None) = (answered.failed.as_ref().filter(|fault| fault.kind != MirrorFaultKind::Passing), &mirror.refused) {
