@@ -109,6 +109,17 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         touched: Option<WaveId>,
     },
+    /// Tell AWS Config what is exempt, and what no longer is, of these instances; of all that wait for it where none is named.
+    Mirror {
+        /// The account.
+        account: AccountId,
+        /// The Region.
+        region: Region,
+        /// The instances, at most 100.
+        instances: Vec<InstanceId>,
+    },
+    /// The policy's exemptions have changed: look at everybody who is exempt.
+    ReviewExempt,
     /// Tell the operators.
     Notify(Notice),
 }
@@ -127,6 +138,8 @@ pub enum Nudge {
     Target(TargetKey),
     /// The organization: a schedule is due.
     Organization,
+    /// What AWS Config is told of exemptions in one account and Region.
+    Mirror(AccountId, Region),
 }
 
 /// What operators are told, over SNS or in the log.
@@ -166,6 +179,8 @@ pub enum NoticeKind {
     CordPulled,
     /// An exemption ends within a week.
     ExemptionEnding,
+    /// AWS Config does not let us tell it of exemptions.
+    MirrorRefused,
     /// The health check said no.
     Unhealthy,
     /// The health check could not say for as long as the policy waits.
@@ -186,6 +201,7 @@ impl NoticeKind {
             Self::DeadlineBreach => "deadline_breach",
             Self::CordPulled => "cord_pulled",
             Self::ExemptionEnding => "exemption_ending",
+            Self::MirrorRefused => "mirror_refused",
             Self::Unhealthy => "unhealthy",
             Self::HealthInconclusive => "health_inconclusive",
         }

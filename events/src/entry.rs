@@ -494,6 +494,8 @@ pub enum Entry {
     Bulk(crate::bulk::BulkEntry),
     /// An exemption ends soon.
     ExemptionEnding(ExemptionEnding),
+    /// AWS Config is told about exemptions.
+    Mirror(crate::mirror::MirrorStep),
     /// What the organization holds was counted.
     InventoryPinned {
         /// The campaign it is pinned for.

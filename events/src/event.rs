@@ -354,6 +354,15 @@ pub enum Answer {
         /// Hosts that were not heard of again, where that was asked.
         away: Option<crate::health::Away>,
     },
+    /// AWS Config was told about exemptions.
+    Mirrored {
+        /// The account.
+        account: AccountId,
+        /// The Region.
+        region: Region,
+        /// Each call, and what came of it.
+        calls: Vec<(crate::mirror::ExceptionCall, crate::mirror::ExceptionOutcome)>,
+    },
 }
 
 /// A member of a roster, before anything is known about it.

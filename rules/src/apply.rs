@@ -447,6 +447,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         Entry::BreachesTold { count } => organization_mut(book)?.breaches = Some((*count, at)),
         Entry::Scheduled { schedule, step } => crate::schedule::apply(organization_mut(book)?, at, schedule, step),
         Entry::ExemptionEnding(ending) => crate::exemption::announced(book, at, ending)?,
+        Entry::Mirror(step) => crate::mirror::apply(book, at, step)?,
         Entry::CalendarMoved { calendar, open, at, turns_at } => organization_mut(book)?.hear_calendar(calendar, *open, *at, *turns_at),
     }
     Ok(())

@@ -16,7 +16,7 @@ use crate::desk::{Desk, Missing, later, secs_between};
 use crate::key::{DOORS, Key};
 use crate::policy::Policy;
 use crate::state::{Campaign, CampaignPhase, Lane, WaveStage};
-use crate::{approval, bake, bucket, bulk, deadline, exemption, gate, health, lane, pin, plan, target, window};
+use crate::{approval, bake, bucket, bulk, deadline, exemption, gate, health, lane, mirror, pin, plan, target, window};
 
 /// How long a closing campaign waits for answers before it asks again, in seconds.
 pub const CLOSING_AGAIN_SECS: i64 = 300;
@@ -214,6 +214,8 @@ pub fn on_described(
             desk.now(),
         ));
     }
+    let exempt: Vec<InstanceId> = moved.iter().filter(|(_, to, _)| matches!(to, Standing::Exempt { .. })).map(|(instance, ..)| instance.clone()).collect();
+    mirror::ask(desk, place.account, place.region, &exempt);
     desk.record(Entry::ChunkDescribed {
         campaign: id.clone(),
         account: place.account,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+use tidegate_events::id::InstanceId;
 
 pub use job::{Fill, Hooks, Job, JobFault, Wish};
 pub use read::{CatalogError, CatalogErrors};
@@ -18,6 +19,12 @@ pub(crate) use read::{DOCUMENT_EXPECTED, is_document};
 
 /// The resource type of the findings that Tidegate was made for.
 pub const PATCH_COMPLIANCE: &str = "AWS::SSM::PatchCompliance";
+
+/// How AWS Config names an instance as a resource of this type: what Systems Manager says of a node stands behind a prefix, whatever
+/// it says; instances stand bare.
+pub fn resource_id(resource_type: &str, instance: &InstanceId) -> String {
+    if resource_type.ends_with("Compliance") { format!("AWS::SSM::ManagedInstanceInventory/{instance}") } else { instance.to_string() }
+}
 
 /// One remediation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,13 @@
 //! The product on one screen: an event comes to the aggregate that it concerns, which decides on what lies on the desk.
 
+use tidegate_events::Action;
 use tidegate_events::action::Nudge;
 use tidegate_events::event::{Answer, Event};
 use tidegate_events::fact::InvocationStatus;
 
 use crate::catalog::PATCH_COMPLIANCE;
 use crate::desk::{Desk, Missing};
-use crate::{approval, batch, bulk, campaign, cell, control, deadline, exemption, health, lane, schedule, target, verdicts};
+use crate::{approval, batch, bulk, campaign, cell, control, deadline, exemption, health, lane, mirror, schedule, target, verdicts};
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +103,7 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
             schedule::on_tick(desk)?;
             deadline::tell(desk)?;
             exemption::announce(desk)?;
+            mirror::review(desk)?;
             Ok(Outcome::Accepted)
         }
         Event::Nudge(nudge) => nudged(desk, nudge),
@@ -116,6 +118,7 @@ fn nudged(desk: &mut Desk<'_>, nudge: &Nudge) -> Result<Outcome, Missing> {
         Nudge::Batch(id) => batch::advance(desk, id)?,
         Nudge::Target(key) => target::advance(desk, key)?,
         Nudge::Organization => schedule::advance(desk)?,
+        Nudge::Mirror(account, region) => desk.ask(Action::Mirror { account: *account, region: region.clone(), instances: Vec::new() }),
     }
     Ok(Outcome::Accepted)
 }
@@ -141,6 +144,7 @@ fn answered(desk: &mut Desk<'_>, answer: &Answer) -> Result<Outcome, Missing> {
         Answer::ComplianceRead { cell, asked, seen } => cell::on_compliance_read(desk, cell, asked, seen),
         Answer::LookedAt { target, found } => target::on_looked_at(desk, target, found),
         Answer::Health { wave, asked_at, alarms, away } => health::on_told(desk, &health::Told { wave, asked_at: *asked_at, alarms, away: away.as_ref() }),
+        Answer::Mirrored { account, region, calls } => mirror::on_told(desk, *account, region, calls),
     }?;
     Ok(Outcome::Accepted)
 }

@@ -29,6 +29,21 @@ pub fn of(exemptions: &[Exemption], target: &TargetKey, host: Option<&Host>, ous
         .map(|exemption| Standing::Exempt { until: exemption.until, owner: exemption.owner.clone(), reason: exemption.reason.clone() })
 }
 
+/// The exemption that a target stands under, if the policy still has it and its accounts, Regions and instances mean the target.
+/// Tags, platform and units are not at hand and count as they did.
+pub fn behind<'e>(exemptions: &'e [Exemption], target: &TargetKey, standing: &Standing) -> Option<&'e Exemption> {
+    let Standing::Exempt { until, owner, reason } = standing else { return None };
+    let means = |select: &Selector| {
+        !select.is_empty()
+            && (select.accounts.is_empty() || select.accounts.contains(&target.account))
+            && (select.regions.is_empty() || select.regions.contains(&target.region))
+    };
+    exemptions.iter().find(|exemption| {
+        let is_it = exemption.until == *until && exemption.owner == *owner && exemption.reason == *reason;
+        is_it && (exemption.instances.contains(&target.instance) || means(&exemption.select))
+    })
+}
+
 /// Exemptions announced in one decision at most; the next tick goes on.
 const AT_ONCE_MAX: usize = 10;
 
@@ -37,11 +52,14 @@ const AT_ONCE_MAX: usize = 10;
 pub struct ExemptionTerms {
     /// How long before its end an exemption is announced, in seconds.
     pub announce_secs: u32,
+    /// Whether AWS Config is told of it, as a remediation exception.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirror: bool,
 }
 
 impl Default for ExemptionTerms {
     fn default() -> Self {
-        Self { announce_secs: 7 * 86_400 }
+        Self { announce_secs: 7 * 86_400, mirror: false }
     }
 }
 
@@ -56,6 +74,9 @@ impl ExemptionTerms {
 pub struct Told {
     /// Those whose end was announced, until it comes.
     pub announced: BTreeMap<Digest, Timestamp>,
+    /// Digest of the exemptions under which everybody who is exempt was looked at last, where AWS Config is told of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed: Option<Digest>,
 }
 
 /// Names an exemption: the digest of all that it says.

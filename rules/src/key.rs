@@ -24,6 +24,10 @@ impl Key {
     pub fn exemptions() -> Self {
         Self("exemptions".into())
     }
+    /// What AWS Config is told of exemptions in one account and Region.
+    pub fn mirror(account: AccountId, region: &Region) -> Self {
+        Self(format!("mirror/{account}/{region}"))
+    }
     /// A lane.
     pub fn lane(id: &LaneId) -> Self {
         Self(format!("lane/{id}"))
@@ -121,6 +125,8 @@ impl Key {
     pub const TARGETS: &'static str = "target/";
     /// Prefix of all campaigns.
     pub const CAMPAIGNS: &'static str = "campaign/";
+    /// Prefix of what AWS Config is told of exemptions.
+    pub const MIRRORS: &'static str = "mirror/";
     /// Prefix of all lanes.
     pub const LANES: &'static str = "lane/";
 

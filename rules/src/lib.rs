@@ -31,6 +31,7 @@ pub mod health;
 pub mod impact;
 pub mod key;
 pub mod lane;
+pub mod mirror;
 pub mod open;
 pub mod pin;
 pub mod plan;

@@ -34,6 +34,8 @@ pub enum State {
     Organization(Organization),
     /// What was done about exemptions.
     Exemptions(crate::exemption::Told),
+    /// What AWS Config is told of exemptions in one account and Region.
+    Mirror(Box<crate::mirror::Mirror>),
     /// A lane.
     Lane(Lane),
     /// A pinned policy, as its canonical JSON.
@@ -76,6 +78,7 @@ impl State {
             Self::Cell(cell) => cell.due_at(),
             Self::Batch(batch) => batch.due_at(),
             Self::Target(target) => target.due_at(),
+            Self::Mirror(mirror) => mirror.again_at,
             Self::Organization(organization) => organization.schedules.values().filter_map(|schedule| schedule.next).min(),
             _ => None,
         }

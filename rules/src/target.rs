@@ -15,7 +15,7 @@ use crate::catalog::{self, Runner};
 use crate::decide::Outcome;
 use crate::desk::{Desk, Missing};
 use crate::state::Target;
-use crate::{campaign, deadline, exemption, retry};
+use crate::{campaign, deadline, exemption, mirror, retry};
 
 /// How long after a fruitless look an unreachable target is looked at again, in seconds; doubles up to a day.
 const LOOK_AGAIN_SECS: i64 = 3600;
@@ -166,7 +166,10 @@ fn rule_of(fact: &Fact) -> Option<String> {
 fn open(desk: &mut Desk<'_>, key: &TargetKey, rule: Option<String>) -> Result<(), Missing> {
     let policy = desk.policy();
     match exemption::of(&policy.exemptions, key, None, &[], desk.now()) {
-        Some(exempt) => moved(desk, key, exempt, None, "an exemption covers it"),
+        Some(exempt) => {
+            mirror::ask_one(desk, key);
+            moved(desk, key, exempt, None, "an exemption covers it")
+        }
         None if policy.entry().runner == Runner::Report => {
             let why = format!("nothing mends it by itself: catalog entry `{}` {}", policy.entry().name, policy.entry().title);
             let to = Standing::Quarantined { owner: policy.retry.owner.clone(), why };
@@ -201,15 +204,25 @@ pub fn advance(desk: &mut Desk<'_>, key: &TargetKey) -> Result<(), Missing> {
     }
     match &target.standing {
         Standing::Retrying { not_before } if *not_before <= desk.now() => open(desk, key, known_rule(&target)),
-        Standing::Exempt { until, .. } if *until <= desk.now() => match target.fact().map(|fact| fact.compliance) {
-            Some(Compliance::NonCompliant) => open(desk, key, known_rule(&target)),
-            _ => moved(desk, key, Standing::Compliant, None, "its exemption ended and no finding is open"),
-        },
+        Standing::Exempt { until, .. } if *until <= desk.now() => freed(desk, &target, "its exemption ended and no finding is open"),
+        // The policy has it no longer, or moved its end: whoever knows of that nudges the target.
+        Standing::Exempt { .. } if exemption::behind(&desk.policy().exemptions, key, &target.standing).is_none() => {
+            mirror::ask_one(desk, key);
+            freed(desk, &target, "its exemption was withdrawn and no finding is open")
+        }
         Standing::Unreachable { look_at, .. } if *look_at <= desk.now() => {
             desk.ask(Action::LookAt(key.clone()));
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// A target is no longer exempt: it is opened again where it is non-compliant.
+fn freed(desk: &mut Desk<'_>, target: &Target, compliant: &str) -> Result<(), Missing> {
+    match target.fact().map(|fact| fact.compliance) {
+        Some(Compliance::NonCompliant) => open(desk, &target.key, known_rule(target)),
+        _ => moved(desk, &target.key, Standing::Compliant, None, compliant),
     }
 }
 
@@ -227,7 +240,12 @@ pub fn on_instance_state(desk: &mut Desk<'_>, key: &TargetKey, state: InstanceSt
             // A leased target is released by its batch, which is told to look.
             match &target.lease {
                 Some(batch) => crate::batch::on_gone(desk, batch, &key.instance)?,
-                None => moved(desk, key, Standing::Gone, None, "EC2 says that it is terminated")?,
+                None => {
+                    if matches!(target.standing, Standing::Exempt { .. }) {
+                        mirror::ask_one(desk, key);
+                    }
+                    moved(desk, key, Standing::Gone, None, "EC2 says that it is terminated")?;
+                }
             }
             Ok(Outcome::Accepted)
         }

@@ -52,6 +52,7 @@ PARLIAMENT_IGNORED = {
 }
 
 
+
 def calls_in_sources():
     """Calls to the SDK by file, outside of tests: `.operation()`, as the SDK spells the operations of its services."""
     import botocore.session
@@ -87,7 +88,8 @@ def check_calls():
         faults += [f"{file} calls `{call}`, which handlers/lambda/rights.toml does not list" for call in sorted(more)]
         faults += [f"handlers/lambda/rights.toml lists `{call}` for {file}, which does not call it" for call in sorted(less)]
     every = set().union(*listed_calls.values())
-    used = set().union(*(set(function["calls"]) | set(function.get("in_spokes", [])) | set(function.get("where_listed", {})) | set().union(*function.get("in_spokes_where", {}).values()) for function in RIGHTS["function"].values()))
+    used = set().union(*(set(function["calls"]) | set(function.get("in_spokes", [])) | set(function.get("where_listed", {})) for function in RIGHTS["function"].values()))
+    used |= set().union(*(set(told) for function in RIGHTS["function"].values() for told in function.get("where_told", {}).values()))
     elsewhere = set(RIGHTS["elsewhere"])
     faults += [f"`{call}` is nobody's: give it to a function, or say under [elsewhere] who makes it" for call in sorted(every - used - elsewhere)]
     faults += [f"`{call}` is given to a function, or named elsewhere, and is called nowhere" for call in sorted((used | elsewhere) - every)]
@@ -149,9 +151,8 @@ def check_rights():
             faults.append(f"{name} assumes `{role_name}`, which spokes do not make")
             continue
         faults += compare(f"{role_name} in spokes", actions_of(role), actions_for(calls))
-        for parameter, more in RIGHTS["function"][name].get("in_spokes_where", {}).items():
-            wider = {role["Properties"]["RoleName"]: role for role in Template("spoke", {parameter: "true"}).of_type("AWS::IAM::Role").values()}[role_name]
-            faults += compare(f"{role_name} in spokes with `{parameter}`", actions_of(wider), actions_for(calls + more))
+        for parameter, told in RIGHTS["function"][name].get("where_told", {}).items():
+            faults += check_told(role_name, parameter, calls + told)
         may_assume = [resource for statement in statements(of_arn[functions[name]["Role"]]) if "sts:AssumeRole" in listed(statement["Action"]) for resource in listed(statement["Resource"])]
         if may_assume != [f"arn:aws:iam::*:role/{role_name}"]:
             faults.append(f"{name} may assume {may_assume}, not {role_name} alone")
@@ -168,6 +169,14 @@ def check_listed(name, call, parameter, needed):
     faults = compare(f"{name}'s role with `{parameter}`", actions_of(role), needed | actions_for([call]))
     allowed = [resource for statement in statements(role) if call in listed(statement["Action"]) for resource in listed(statement["Resource"])]
     return faults + ([] if allowed == arns else [f"{name} may do `{call}` on {allowed}, and `{parameter}` lists {arns}"])
+
+
+def check_told(role_name, parameter, needed):
+    """What a parameter of the spoke's template allows, it allows where it is `true`; by default it is not."""
+    template = Template("spoke", {parameter: "true"})
+    (role,) = [role for role in template.of_type("AWS::IAM::Role").values() if role["Properties"]["RoleName"] == role_name]
+    faults = compare(f"{role_name} in spokes with `{parameter}`", actions_of(role), actions_for(needed))
+    return faults + ([] if template.raw["Parameters"][parameter].get("Default") == "false" else [f"`{parameter}` of the spoke's template is not off by default"])
 
 
 def check_trust(name, hub_role, role):

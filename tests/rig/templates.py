@@ -42,7 +42,7 @@ REF_IS_ARN = ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine")
 
 
 # What turns everything on that a parameter leaves out by default.
-EVERYTHING = {"spoke": {"TakeBackups": "true"}}
+EVERYTHING = {"spoke": {"MirrorExemptions": "true", "TakeBackups": "true"}}
 
 
 _folder = ROOT / "stacksets"

@@ -428,6 +428,35 @@ def config(hub, spoke, ids, total):
     hub.refused("NoSuchConfigurationAggregatorException", "config", "get_aggregate_compliance_details_by_config_rule", **wrong)
 
 
+def exceptions(spoke):
+    """Remediation exceptions: of non-compliant resources, replaced, listed and taken back."""
+    wanted = {"ConfigRuleName": RULE, "ComplianceTypes": ["NON_COMPLIANT"]}
+    found = awaited("findings to except", lambda: spoke.pages("config", "get_compliance_details_by_config_rule", "EvaluationResults", **wanted)[0], 60) or []
+    named = [one["EvaluationResultIdentifier"]["EvaluationResultQualifier"] for one in found]
+    if not check(len(named) >= 2, "two findings to except"):
+        return
+    keys = [{"ResourceType": one["ResourceType"], "ResourceId": one["ResourceId"]} for one in named[:2]]
+    nobody = {"ResourceType": "AWS::SSM::PatchCompliance", "ResourceId": "AWS::SSM::ManagedInstanceInventory/i-00000000000000000"}
+    rule, until = {"ConfigRuleName": RULE}, datetime.datetime(2999, 1, 1, tzinfo=datetime.timezone.utc)
+    put = spoke.call("config", "put_remediation_exceptions", **rule, ResourceKeys=[*keys, nobody], Message="payments answers for it", ExpirationTime=until)
+    failed = [(item["ResourceId"], batch["FailureMessage"]) for batch in put["FailedBatches"] for item in batch["FailedItems"]]
+    check([one for one, _ in failed] == [nobody["ResourceId"]] and failed[0][1], f"what is not non-compliant is given back: {failed}")
+    listed, pages = spoke.pages("config", "describe_remediation_exceptions", "RemediationExceptions", **rule, PaginationConfig={"PageSize": 1})
+    said = {(one["ResourceId"], one["Message"], one["ExpirationTime"]) for one in listed}
+    check(said == {(key["ResourceId"], "payments answers for it", until) for key in keys} and pages >= 2, f"exceptions, in pages: {listed}")
+    spoke.call("config", "put_remediation_exceptions", **rule, ResourceKeys=keys[:1], Message="somebody else does")
+    (own,) = spoke.call("config", "describe_remediation_exceptions", **rule, ResourceKeys=keys[:1])["RemediationExceptions"]
+    check(own["Message"] == "somebody else does" and "ExpirationTime" not in own, "one takes the place of the other")
+    spoke.refused("NoSuchRemediationExceptionException", "config", "delete_remediation_exceptions", **rule, ResourceKeys=[keys[0], nobody])
+    spoke.call("config", "delete_remediation_exceptions", **rule, ResourceKeys=keys)
+    check(not spoke.call("config", "describe_remediation_exceptions", **rule)["RemediationExceptions"], "nothing is left")
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+    spoke.refused("InvalidParameterValueException", "config", "put_remediation_exceptions", **rule, ResourceKeys=keys, ExpirationTime=past)
+    spoke.refused("InvalidParameterValueException", "config", "put_remediation_exceptions", ConfigRuleName="none", ResourceKeys=keys)
+    for wrong in ({"ResourceKeys": []}, {"ResourceKeys": keys * 51}, {"ResourceKeys": keys, "Message": "x" * 1025}, {"ResourceKeys": [{**keys[0], "ResourceType": ""}]}):
+        spoke.refused("ValidationException", "config", "put_remediation_exceptions", modelled=False, **rule, **wrong)
+
+
 def setup(hub, spoke):
     """What a spoke is set up with: read by `tidegate doctor`."""
     recorders = spoke.call("config", "describe_configuration_recorders")["ConfigurationRecorders"]
@@ -634,6 +663,7 @@ def main():
         lambda: tags(spoke, known["ids"]),
         lambda: sends(spoke, known["foreign"], known["ids"], given.endpoint),
         lambda: config(hub, spoke, known["ids"], health["hosts"]),
+        lambda: exceptions(spoke),
         lambda: setup(hub, spoke),
         lambda: cycle(hub, spoke, known["ids"], given.endpoint, given.tempo),
         lambda: cancelled(other, [one["InstanceId"] for one in other.call("ssm", "describe_instance_information")["InstanceInformationList"]]),

@@ -14,6 +14,7 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{CommandId, InstanceId, TargetKey};
+use tidegate_events::mirror::{ExceptionNote, ExceptionOutcome, Exceptions};
 use tidegate_events::patch::Lacking;
 use tokio::sync::Notify;
 
@@ -216,5 +217,11 @@ impl<C: Cloud> Cloud for CrashingCloud<'_, C> {
     }
     async fn notify(&self, notice: &Notice) -> Result<(), SpokeFault> {
         self.fuse.around("notify", self.inner.notify(notice), unanswered).await
+    }
+    async fn put_exceptions(&self, spoke: &Spoke, on: &Exceptions, note: &ExceptionNote) -> ExceptionOutcome {
+        self.fuse.around("put_exceptions", self.inner.put_exceptions(spoke, on, note), unanswered).await
+    }
+    async fn remove_exceptions(&self, spoke: &Spoke, on: &Exceptions) -> ExceptionOutcome {
+        self.fuse.around("remove_exceptions", self.inner.remove_exceptions(spoke, on), unanswered).await
     }
 }

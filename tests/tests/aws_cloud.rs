@@ -7,6 +7,8 @@
 mod alarms;
 #[path = "aws_cloud/automation.rs"]
 mod automation;
+#[path = "aws_cloud/exceptions.rs"]
+mod exceptions;
 #[path = "aws_cloud/impact.rs"]
 mod impact;
 #[path = "aws_cloud/notices.rs"]

@@ -37,7 +37,7 @@ fn templates_are_what_the_code_needs_and_linters_have_nothing_to_say() {
 /// A check that finds nothing in wrong templates proves nothing.
 #[test]
 fn what_is_wrong_is_found() {
-    let wrong: [(&str, &str, &str, &str, &str); 14] = [
+    let wrong: [(&str, &str, &str, &str, &str); 16] = [
         ("hub.yaml", "Action: s3:PutObject", "Action: s3:GetObject", "rights", "report's role may not do `s3:PutObject`"),
         (
             "hub.yaml",
@@ -48,6 +48,14 @@ fn what_is_wrong_is_found() {
         ),
         ("hub.yaml", "Resource: !Ref BedrockAgentAliasArns", "Resource: \"*\"", "rights", "notify may do `bedrock:InvokeAgent` on ['*']"),
         ("spoke.yaml", "ssm:ListCommands, ", "", "rights", "PatchExecRole in spokes may not do `ssm:ListCommands`"),
+        ("spoke.yaml", "config:PutRemediationExceptions, ", "", "rights", "PatchVerifyRole in spokes with `MirrorExemptions` may not do"),
+        (
+            "spoke.yaml",
+            "MirrorsExemptions: !Equals [!Ref MirrorExemptions, \"true\"]",
+            "MirrorsExemptions: !Equals [\"true\", \"true\"]",
+            "rights",
+            "PatchVerifyRole in spokes may do `config:PutRemediationExceptions`",
+        ),
         ("spoke.yaml", "role/${HubPatchRoleName}", "role/*", "rights", "PatchExecRole trusts"),
         ("hub.yaml", "        Roots: organizations:ListRoots has no resource types.\n", "", "wildcards", "GateRole.Roots"),
         ("spoke.yaml", "Action: events:PutEvents", "Action: events:PutEvent", "parliament", "PutEvent"),

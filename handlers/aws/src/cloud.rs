@@ -9,6 +9,7 @@ mod chat;
 mod config;
 mod directory;
 mod doctor;
+mod exceptions;
 mod fault;
 pub mod meter;
 mod notices;
@@ -31,6 +32,7 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, PersonId, Region, TargetKey};
+use tidegate_events::mirror::{ExceptionNote, ExceptionOutcome, Exceptions};
 use tidegate_events::patch::Lacking;
 use tidegate_rules::catalog::CatalogEntry;
 use tidegate_rules::impact::Impact;
@@ -265,6 +267,14 @@ impl Cloud for AwsCloud {
         self.publish(notice, None, None, Some(impact)).await?;
         self.tell_chat(notice).await;
         Ok(())
+    }
+
+    async fn put_exceptions(&self, spoke: &Spoke, on: &Exceptions, note: &ExceptionNote) -> ExceptionOutcome {
+        self.inner.in_spoke(spoke, |caller, clients| exceptions::put(caller, clients, on, note)).await
+    }
+
+    async fn remove_exceptions(&self, spoke: &Spoke, on: &Exceptions) -> ExceptionOutcome {
+        self.inner.in_spoke(spoke, |caller, clients| exceptions::remove(caller, clients, on)).await
     }
 }
 

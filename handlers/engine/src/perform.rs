@@ -77,6 +77,8 @@ impl<S: Store, C: Cloud> Engine<S, C> {
                 self.answer(Event::Answer(Answer::LookedAt { target: target.clone(), found }), now).await
             }
             Action::ReadHealth { wave, asked_at, alarms, touched } => self.read_health(wave, *asked_at, alarms, touched.as_ref(), now).await,
+            Action::Mirror { account, region, instances } => self.mirror(*account, region, instances, now).await,
+            Action::ReviewExempt => self.review_exempt().await,
             Action::Notify(notice) => {
                 tracing::info!(kind = notice.kind.name(), subject = %notice.subject, "{}", notice.message);
                 let told = match self.impact_of(notice, now).await {

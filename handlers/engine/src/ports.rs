@@ -13,6 +13,7 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{AccountId, CommandId, InstanceId, Region, TargetKey};
+use tidegate_events::mirror::{ExceptionNote, ExceptionOutcome, Exceptions};
 use tidegate_events::patch::Lacking;
 use tidegate_rules::impact::Impact;
 
@@ -227,4 +228,10 @@ pub trait Cloud: Send + Sync {
     fn ask_approval(&self, notice: &Notice, _impact: &Impact) -> impl Future<Output = Result<(), SpokeFault>> + Send {
         self.notify(notice)
     }
+    /// `config:PutRemediationExceptions` of at most 100 instances, each as [`resource_id`](tidegate_rules::catalog::resource_id) names
+    /// it: new ones, and others in the place of those that are there. Gives those that Config did not take.
+    fn put_exceptions(&self, spoke: &Spoke, on: &Exceptions, note: &ExceptionNote) -> impl Future<Output = ExceptionOutcome> + Send;
+    /// `config:DeleteRemediationExceptions` of at most 100 instances; one that is not there counts as deleted. Gives those that
+    /// Config still has.
+    fn remove_exceptions(&self, spoke: &Spoke, on: &Exceptions) -> impl Future<Output = ExceptionOutcome> + Send;
 }

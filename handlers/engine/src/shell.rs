@@ -83,7 +83,9 @@ impl<S: Store, C: Cloud> Engine<S, C> {
 
     /// Whether a tick by itself, with nothing due, may mean something under this policy.
     pub fn reads_the_clock(&self) -> bool {
-        !self.policy().schedules.is_empty() || !self.policy().slas.is_empty() || !self.policy().exemptions.is_empty()
+        let policy = self.policy();
+        // The last exemption may have been withdrawn while AWS Config still knows of it.
+        !policy.schedules.is_empty() || !policy.slas.is_empty() || !policy.exemptions.is_empty() || policy.exemption_terms.mirror
     }
 
     async fn look_at_due(&self, now: Timestamp) -> Result<(), EngineError> {
@@ -121,6 +123,7 @@ pub fn nudge_of(key: &Key) -> Option<Nudge> {
         "cell" => id.parse().ok().map(Nudge::Cell),
         "batch" => id.parse().ok().map(Nudge::Batch),
         "target" => id.parse().ok().map(Nudge::Target),
+        "mirror" => id.split_once('/').and_then(|(account, region)| Some(Nudge::Mirror(account.parse().ok()?, region.parse().ok()?))),
         _ => None,
     }
 }

@@ -141,9 +141,10 @@ pub fn route(action: &Action) -> Route {
         | Action::StopOpen
         | Action::GoOn
         | Action::ReadHealth { .. }
-        | Action::RetryCampaign(_) => (Queue::Work, None),
+        | Action::RetryCampaign(_)
+        | Action::ReviewExempt => (Queue::Work, None),
         Action::Send { batch, .. } | Action::Search(batch) | Action::Cancel { batch, .. } => (Queue::Sends, Some(batch.cell.account)),
-        Action::Describe { account, .. } | Action::ListNodes { account, .. } => (Queue::Spokes, Some(*account)),
+        Action::Describe { account, .. } | Action::ListNodes { account, .. } | Action::Mirror { account, .. } => (Queue::Spokes, Some(*account)),
         Action::ReadInvocations { batch, .. } | Action::ReadPatchStates(batch) | Action::ReadVerdicts(batch) => (Queue::Spokes, Some(batch.cell.account)),
         Action::Reevaluate { cell, .. } | Action::ReadCompliance { cell, .. } => (Queue::Spokes, Some(cell.account)),
         Action::LookAt(target) => (Queue::Spokes, Some(target.account)),

@@ -228,6 +228,7 @@ impl Ledger {
             | Entry::Steered(_)
             | Entry::RetryGranted(_)
             | Entry::ExemptionEnding(_)
+            | Entry::Mirror(_)
             | Entry::CalendarMoved { .. } => {}
         }
     }

@@ -20,6 +20,7 @@ use crate::words::{count, ended, finished, number, plain, when};
 mod bulk;
 mod control;
 mod health;
+mod mirror;
 mod phrases;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,9 @@ pub fn sentence(entry: &Entry, about: Option<&TargetKey>) -> Option<String> {
     let concerns = |cell: &CellId| about.is_none_or(|about| here(cell, about));
     if let Entry::Bulk(entry) = entry {
         return bulk::sentence(entry, about).map(|text| finished(&text));
+    }
+    if let Entry::Mirror(step) = entry {
+        return mirror::sentence(step, about).map(|text| finished(&text));
     }
     let text = match level(entry) {
         Level::Targets => about.map_or_else(|| told_of_all(entry), |target| about_target(entry, target)),
@@ -209,7 +213,8 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::BackedUp { .. }
         | Entry::InvocationsEnded { .. }
         | Entry::Released { .. }
-        | Entry::Stranded { .. } => Level::Targets,
+        | Entry::Stranded { .. }
+        | Entry::Mirror(_) => Level::Targets,
         Entry::CellDone { cell } | Entry::CellHeld { cell, .. } | Entry::CellConfirming { cell, .. } => Level::Cell(cell),
         Entry::Sending { batch, .. }
         | Entry::SendPutOff { batch, .. }

@@ -12,9 +12,11 @@ use tidegate_events::fact::{Fact, Invocation, PatchState};
 use tidegate_events::health::AlarmSeen;
 use tidegate_events::host::{Host, SpokeFault};
 use tidegate_events::id::{CommandId, InstanceId, Region, TargetKey};
+use tidegate_events::mirror::{ExceptionNote, ExceptionOutcome, Exceptions};
 use tidegate_events::patch::Lacking;
 
 use crate::clock::{HOUR, ms, secs, time};
+use crate::exception::ExceptionSaid;
 use crate::log::Call;
 use crate::ssm::IDS_MAX;
 use crate::state::{State, usize_of};
@@ -247,6 +249,24 @@ impl Cloud for World {
         let mut guard = self.inner();
         let Inner { state, calls, .. } = &mut *guard;
         calls.read_hub(state, "sns:Publish", "")
+    }
+
+    async fn put_exceptions(&self, spoke: &Spoke, on: &Exceptions, note: &ExceptionNote) -> ExceptionOutcome {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        inner.calls.read(&inner.state, spoke, "config:PutRemediationExceptions", 1, &on.rule)?;
+        inner.state.may_except(spoke, "config:PutRemediationExceptions")?;
+        let said = ExceptionSaid { message: Some(note.message.clone()), until: Some(ms(note.until)) };
+        let failed = inner.put_exceptions(spoke, &on.rule, &on.instances, &said).map_err(SpokeFault::NoAnswer)?;
+        Ok(failed.into_iter().map(|(instance, why)| (instance, why.to_owned())).collect())
+    }
+
+    async fn remove_exceptions(&self, spoke: &Spoke, on: &Exceptions) -> ExceptionOutcome {
+        let mut guard = self.inner();
+        let inner = &mut *guard;
+        inner.calls.read(&inner.state, spoke, "config:DeleteRemediationExceptions", 1, &on.rule)?;
+        inner.state.may_except(spoke, "config:DeleteRemediationExceptions")?;
+        inner.remove_exceptions(spoke, &on.rule, &on.instances).map(|_| Vec::new()).map_err(SpokeFault::NoAnswer)
     }
 }
 

@@ -10,6 +10,7 @@ mod answer;
 mod calendar;
 mod config;
 mod control;
+mod exceptions;
 mod identity;
 mod operation;
 mod organizations;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_engine::ports::{AutomationRequest, SendRequest, Spoke};
 use tidegate_events::id::{CommandId, InstanceId};
 
+use crate::exception::ExceptionSaid;
 use crate::spec::{AccountSpec, HostSpec, Spec};
 
 /// The version of the written form.
@@ -56,6 +57,14 @@ pub(crate) enum Call<'a> {
     },
     /// StartConfigRulesEvaluation was accepted.
     Evaluated { spoke: Cow<'a, Spoke> },
+    /// PutRemediationExceptions took these, or DeleteRemediationExceptions where nothing is said.
+    Excepted {
+        spoke: Cow<'a, Spoke>,
+        rule: Cow<'a, str>,
+        instances: Cow<'a, [InstanceId]>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<ExceptionSaid>,
+    },
 }
 
 fn no_instances(instances: &[InstanceId]) -> bool {

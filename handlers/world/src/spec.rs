@@ -122,6 +122,9 @@ pub struct AccountSpec {
     /// Platforms for which it has no default patch baseline.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub without_baseline: BTreeSet<Platform>,
+    /// Whether the role may not put or delete remediation exceptions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exceptions_denied: bool,
 }
 
 pub(crate) fn standard_rules() -> Vec<String> {
@@ -140,6 +143,7 @@ impl AccountSpec {
             rules: standard_rules(),
             rivals: Vec::new(),
             without_baseline: BTreeSet::new(),
+            exceptions_denied: false,
         }
     }
 }

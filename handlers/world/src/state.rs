@@ -59,6 +59,8 @@ pub(crate) struct State {
     documents: Vec<String>,
     pub alarms: Vec<AlarmSpec>,
     pub alarms_denied: bool,
+    /// Remediation exceptions; those that have ended stay until they are put again.
+    pub exceptions: BTreeMap<crate::exception::ExceptionKey, crate::exception::ExceptionSaid>,
     pub agenda: Agenda,
     /// What the aggregator lists as NON_COMPLIANT.
     pub aggregate: BTreeMap<u32, Verdict>,
@@ -90,6 +92,7 @@ impl State {
             documents: spec.documents,
             alarms: spec.alarms,
             alarms_denied: spec.alarms_denied,
+            exceptions: BTreeMap::new(),
             agenda: Agenda::default(),
             aggregate: BTreeMap::new(),
             outbox: VecDeque::new(),

@@ -277,6 +277,8 @@ fn replay(world: &mut Option<(State, Timestamp)>, line: Line<'static>) -> io::Re
             let at = *state.spoke_of.get(&*spoke).ok_or_else(|| wrong(format!("this world has no {}/{}", spoke.account, spoke.region)))?;
             state.reevaluate(at);
         }
+        Call::Excepted { spoke, rule, instances, said: Some(said) } => state.except(&spoke, &rule, &instances, &said),
+        Call::Excepted { spoke, rule, instances, said: None } => state.unexcept(&spoke, &rule, &instances),
     }
     Ok(())
 }

@@ -335,7 +335,11 @@ fn exemptions(policy: &Policy) -> Vec<String> {
         let reason = exemption.reason.trim_end_matches('.');
         format!("Left alone until {}: {}. `{}` answers for it: {reason}{ticket}.", exemption.until, meant(exemption), exemption.owner)
     };
-    policy.exemptions.iter().map(left).collect()
+    let mut said: Vec<String> = policy.exemptions.iter().map(left).collect();
+    if policy.exemption_terms.mirror {
+        said.push("AWS Config is told who is exempt, as remediation exceptions of the rules that found them, until each exemption ends.".to_owned());
+    }
+    said
 }
 
 fn slas(policy: &Policy) -> Vec<String> {

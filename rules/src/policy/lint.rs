@@ -78,6 +78,13 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
             );
         }
     }
+    if policy.exemption_terms.mirror && policy.exemptions.is_empty() {
+        say(
+            "mirrors-nothing",
+            "`mirror` in `[exemptions]` tells AWS Config of exemptions, and there is none: keep it while some that were withdrawn may still be known there"
+                .to_owned(),
+        );
+    }
     if policy.reboot == RebootMode::Never {
         say("never-reboots", "nothing reboots: instances whose patches need a reboot stay non-compliant until somebody else reboots and scans them".to_owned());
     }

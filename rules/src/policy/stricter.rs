@@ -19,7 +19,8 @@ impl Policy {
     /// * Windows: ours, and theirs as well where they differ ([`Policy::also_windows`]). Freezes, calendars and exemptions: all.
     /// * Groups: all, and of two on one tag both hold.
     /// * The tag limit stays on our tag: targets carry that tag's value since their wave was cut.
-    /// * Schedules and deadlines bear on no campaign: both are asked of the current policy alone, and stay ours here.
+    /// * Schedules, deadlines and what is done about exemptions besides bear on no campaign: they are asked of the current policy
+    ///   alone, and stay ours here.
     /// * Name, remediation, collecting, reboot and time-out stay ours: they were approved.
     ///
     /// Ask the pinned policy each time: the answer to a third policy replaces the windows that came from a second.

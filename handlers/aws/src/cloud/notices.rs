@@ -45,6 +45,7 @@ fn event_type(kind: NoticeKind) -> &'static str {
         | NoticeKind::Unhealthy
         | NoticeKind::HealthInconclusive => "PATCH_FAILED",
         NoticeKind::ExemptionEnding => "EXEMPTION_ENDING",
+        NoticeKind::MirrorRefused => "EXEMPTION_NOT_MIRRORED",
     }
 }
 
@@ -54,7 +55,7 @@ fn urgency(kind: NoticeKind) -> (&'static str, &'static str) {
         NoticeKind::ApprovalAsked => ("high", "approve"),
         NoticeKind::LaneHalted | NoticeKind::CordPulled | NoticeKind::Unhealthy | NoticeKind::HealthInconclusive => ("high", "resume"),
         NoticeKind::Quarantined | NoticeKind::SpokeClosed | NoticeKind::ScheduleMissed | NoticeKind::DeadlineBreach => ("high", "look"),
-        NoticeKind::ExemptionEnding => ("normal", "look"),
+        NoticeKind::ExemptionEnding | NoticeKind::MirrorRefused => ("normal", "look"),
         NoticeKind::WaveOpened | NoticeKind::CampaignEnded => ("normal", "none"),
     }
 }

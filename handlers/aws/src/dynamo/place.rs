@@ -38,7 +38,7 @@ fn group(text: &str) -> Option<Group<'_>> {
     let after_id = || rest.find('/').and_then(|slash| text.get(..=kind.len() + 1 + slash));
     let (base, spread) = match kind {
         "target" => (after_kind, Spread::Hash(32)),
-        "grant" | "open" => (after_kind, Spread::Hash(8)),
+        "grant" | "open" | "mirror" => (after_kind, Spread::Hash(8)),
         "campaign" | "lane" => (after_kind, Spread::Hash(1)),
         "cell" | "chunk" => (after_id()?, Spread::Hash(8)),
         "roster" => (after_id()?, Spread::Door),

@@ -109,6 +109,7 @@ async fn explain(store: &impl Store, target: &Target) -> Result<Explanation, Fai
         streams.extend(status::load(store, &[chunks.as_str()]).await?.items.into_keys());
     }
     streams.extend(target.batches.iter().map(Key::batch));
+    streams.insert(Key::mirror(target.key.account, &target.key.region));
     let mut lines: Vec<(u64, Line)> = Vec::new();
     for stream in &streams {
         for (position, bytes) in store.stream(stream).await.map_err(|error| Failure::machine("the journal can't be read", &error))? {
@@ -210,7 +211,10 @@ async fn because(store: &impl Store, target: &Target, campaigns: &[Campaign], mi
             tidegate_events::entry::Lag::ConfigLagging => "it is patched by two proofs; AWS Config had not agreed within the hour".to_owned(),
             tidegate_events::entry::Lag::NotRecorded => "it is patched by two proofs; AWS Config does not record it".to_owned(),
         }),
-        Standing::Exempt { until, owner, reason } => because.push(format!("{owner} has exempted it until {until}: {reason}")),
+        Standing::Exempt { until, owner, reason } => {
+            because.push(format!("{owner} has exempted it until {until}: {reason}"));
+            because.extend(mirrored(store, target).await?);
+        }
         Standing::Quarantined { owner, why } => because.push(format!("{owner} must look: {why}")),
         Standing::Unreachable { why, look_at, .. } => {
             because.push(if *look_at == Timestamp::MAX { why.clone() } else { format!("{why}; it is looked at again at {look_at}") })
@@ -219,6 +223,19 @@ async fn because(store: &impl Store, target: &Target, campaigns: &[Campaign], mi
         Standing::Gone => because.push("EC2 says that it is terminated".to_owned()),
     }
     Ok(because)
+}
+
+/// What AWS Config was told of its exemption, where the policy asks for that.
+async fn mirrored(store: &impl Store, target: &Target) -> Result<Option<String>, Failure> {
+    let key = Key::mirror(target.key.account, &target.key.region);
+    let Some(State::Mirror(mirror)) = status::load(store, &[key.as_str()]).await?.items.remove(&key) else { return Ok(None) };
+    let instance = &target.key.instance;
+    // Ends that have passed are forgotten with the next word to Config.
+    let known = mirror.of(instance, Timestamp::MIN).map(|(rule, until)| format!("AWS Config knows of it, as an exception of rule {rule} until {until}"));
+    Ok(known.or_else(|| {
+        let waits = mirror.pending.contains(instance);
+        waits.then(|| format!("AWS Config does not know of it yet: {}", mirror.refused.as_deref().unwrap_or("it is being told")))
+    }))
 }
 
 fn waits(campaign: &Campaign, mine: &BTreeSet<WaveId>) -> Vec<String> {

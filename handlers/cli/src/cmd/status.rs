@@ -20,7 +20,7 @@ use crate::summary::{self, CampaignSummary, Summary, Targets};
 
 mod controls;
 
-pub use controls::{Quarantined, Stop};
+pub use controls::{MirrorRefused, Quarantined, Stop};
 
 /// What `status --json` prints.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -49,6 +49,9 @@ pub struct Status {
     /// Deadlines of targets that are not patched, where the policy sets any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadlines: Option<DeadlineStatus>,
+    /// Where AWS Config does not let us tell it of exemptions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirror_refused: Vec<MirrorRefused>,
 }
 
 /// A schedule.
@@ -136,7 +139,7 @@ pub async fn load(store: &impl Store, prefixes: &[&str]) -> Result<Fold, Failure
 }
 
 /// What a status is made of.
-pub const PREFIXES: [&str; 5] = [Key::LANES, Key::CAMPAIGNS, Key::TARGETS, Key::OPEN, Key::ORGANIZATION];
+pub const PREFIXES: [&str; 6] = [Key::LANES, Key::CAMPAIGNS, Key::TARGETS, Key::OPEN, Key::ORGANIZATION, Key::MIRRORS];
 
 /// Runs it.
 ///
@@ -212,6 +215,7 @@ pub fn of(fold: &Fold) -> Status {
         schedules: schedules(fold),
         deadlines: deadlines(fold),
         stop: controls::stop_of(fold),
+        mirror_refused: controls::mirror_refused_of(fold),
         quarantine: None,
     }
 }
@@ -278,6 +282,9 @@ fn words(status: &Status) -> String {
         let next = deadlines.next.as_ref().map(|at| format!(", the next at {at}")).unwrap_or_default();
         let style = if deadlines.broken > 0 { BAD } else { GOOD };
         line!(text, "{HEAD}deadlines{HEAD:#} {} to keep{next}; {style}{} broken{style:#}", deadlines.open, deadlines.broken);
+    }
+    for refused in &status.mirror_refused {
+        line!(text, "{WARN}exemptions{WARN:#} AWS Config is not told of {} in {}: {}", refused.waiting, refused.at, refused.why);
     }
     for target in status.quarantine.iter().flatten() {
         line!(text, "{BAD}quarantined{BAD:#}  {}  {} must look: {}", target.target, target.owner, target.why);

@@ -1,4 +1,5 @@
 mod bulk;
+mod mirror;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +32,7 @@ fn host(n: usize) -> Host {
 }
 
 fn cases() -> Vec<Case> {
-    core_cases().into_iter().chain(bulk::cases()).collect()
+    core_cases().into_iter().chain(bulk::cases()).chain(mirror::cases()).collect()
 }
 
 fn core_cases() -> Vec<Case> {

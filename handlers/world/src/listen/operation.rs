@@ -1,7 +1,7 @@
 //! The operations that are answered.
 
 use super::answer::{Answer, Asked};
-use super::{Service, aggregator, alarms, calendar, config, organizations, setup, ssm, ssm_automation, ssm_nodes, tagging};
+use super::{Service, aggregator, alarms, calendar, config, exceptions, organizations, setup, ssm, ssm_automation, ssm_nodes, tagging};
 
 /// One operation.
 pub(super) struct Operation {
@@ -26,7 +26,7 @@ macro_rules! operations {
     };
 }
 
-static OPERATIONS: [Operation; 41] = operations! {
+static OPERATIONS: [Operation; 44] = operations! {
     Ssm "ssm" SendCommand ssm::send_command;
     Ssm "ssm" ListCommands ssm::list_commands;
     Ssm "ssm" ListCommandInvocations ssm::list_command_invocations;
@@ -55,6 +55,9 @@ static OPERATIONS: [Operation; 41] = operations! {
     Config "config" DescribeComplianceByConfigRule config::describe_compliance_by_config_rule;
     Config "config" GetComplianceDetailsByConfigRule config::get_compliance_details_by_config_rule;
     Config "config" GetComplianceDetailsByResource config::get_compliance_details_by_resource;
+    Config "config" PutRemediationExceptions exceptions::put_remediation_exceptions;
+    Config "config" DeleteRemediationExceptions exceptions::delete_remediation_exceptions;
+    Config "config" DescribeRemediationExceptions exceptions::describe_remediation_exceptions;
     Config "config" DescribeConfigurationAggregators aggregator::describe_configuration_aggregators;
     Config "config" DescribeAggregateComplianceByConfigRules aggregator::describe_aggregate_compliance_by_config_rules;
     Config "config" GetAggregateComplianceDetailsByConfigRule aggregator::get_aggregate_compliance_details_by_config_rule;

@@ -86,6 +86,7 @@ fn whatever_is_set_is_said() {
             "[[exemption]]\ninstances = [\"i-01234567\"]\nselect = { regions = [\"eu-west-1\"] }\nowner = \"o\"\nreason = \"vendor.\"\nuntil = 2027-01-04T00:00:00Z",
             "Left alone until 2027-01-04T00:00:00Z: `i-01234567` and everything with Region eu-west-1. `o` answers for it: vendor.",
         ),
+        ("[exemptions]\nmirror = true", "AWS Config is told who is exempt, as remediation exceptions"),
     ] {
         let found = said(text);
         assert!(found.contains(says), "{text}:\n{found}");

@@ -99,6 +99,16 @@ fn what_is_over_or_far_off_depends_on_the_date() {
 }
 
 #[test]
+fn a_mirror_without_exemptions_has_nothing_to_tell() {
+    let rules = |text: &str| {
+        let policy = parse(&format!("name = \"x\"\n{WINDOW}[exemptions]\nmirror = true\n{text}"), "p.toml").unwrap_or_else(|errors| panic!("{errors}"));
+        lint(&policy).into_iter().map(|lint| lint.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(""), ["mirrors-nothing"]);
+    assert_eq!(rules("[[exemption]]\ninstances = [\"i-01234567\"]\nowner = \"o\"\nreason = \"r\"\nuntil = 2027-06-01T00:00:00Z\n"), [""; 0]);
+}
+
+#[test]
 fn unwise_schedules_and_deadlines_have_their_rules() {
     let at_noon = |text: &str| {
         let policy = parse(&format!("name = \"x\"\n{WINDOW}{text}"), "p.toml").unwrap_or_else(|errors| panic!("{errors}"));

@@ -343,10 +343,13 @@ pub(super) fn calendars(top: &Section<'_>) -> Vec<String> {
 
 pub(super) fn exemption_terms(top: &Section<'_>) -> ExemptionTerms {
     let default = ExemptionTerms::default();
-    let Some(section) = top.table("exemptions", "`[exemptions]`", &["announce_secs"]) else {
+    let Some(section) = top.table("exemptions", "`[exemptions]`", &["announce_secs", "mirror"]) else {
         return default;
     };
-    ExemptionTerms { announce_secs: section.secs("announce_secs", 3600..=YEAR_SECS).map_or(default.announce_secs, |secs| secs.value) }
+    ExemptionTerms {
+        announce_secs: section.secs("announce_secs", 3600..=YEAR_SECS).map_or(default.announce_secs, |secs| secs.value),
+        mirror: section.flag("mirror").unwrap_or(default.mirror),
+    }
 }
 
 pub(super) fn exemptions(top: &Section<'_>) -> Vec<Exemption> {

@@ -43,6 +43,32 @@ pub struct Quarantined {
     pub attempts: u32,
 }
 
+/// An account and Region where AWS Config does not let us tell it of exemptions. They hold all the same.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub struct MirrorRefused {
+    /// `account/region`
+    pub at: String,
+    /// What it said.
+    pub why: String,
+    /// Targets of which it was not told.
+    pub waiting: u64,
+    /// When it is tried again.
+    pub again_at: Option<String>,
+}
+
+pub(super) fn mirror_refused_of(fold: &Fold) -> Vec<MirrorRefused> {
+    let each = fold.items.iter().filter_map(|(key, state)| match state {
+        State::Mirror(mirror) => Some(MirrorRefused {
+            at: key.as_str().strip_prefix(Key::MIRRORS)?.to_owned(),
+            why: mirror.refused.clone()?,
+            waiting: mirror.pending.len() as u64,
+            again_at: mirror.again_at.map(|at| at.to_string()),
+        }),
+        _ => None,
+    });
+    each.collect()
+}
+
 pub(super) fn stop_of(fold: &Fold) -> Option<Stop> {
     let Some(State::Organization(organization)) = fold.items.get(&Key::organization()) else { return None };
     let (by, pull) = (organization.cord.as_ref()?, organization.pull.as_ref()?);
