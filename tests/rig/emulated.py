@@ -12,6 +12,7 @@ from templates import listed
 TYPES = {
     "AWS::Events::EventBusPolicy": "the courier asks the statement of the template itself",
     "AWS::Config::ConfigRule": "the simulated organization judges by itself",
+    "AWS::SSM::Document": "the simulated organization has a runbook of that name",
 }
 # Condition keys that it does not know, so that it would deny.
 KEYS = {

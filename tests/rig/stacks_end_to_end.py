@@ -43,7 +43,7 @@ def deploy_stacks(endpoint, world, code, spokes, more):
     endpoints = {f"AWS_ENDPOINT_URL_{service}": world for service in SERVED_BY_THE_WORLD}
     outputs, changed, _ = deploy_stack(hub, "hub", common | own | more, endpoints)
     for account, region, external_id in spokes:
-        spoke = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": external_id, "RolesRegion": REGION}
+        spoke = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": external_id, "RolesRegion": REGION, "TakeBackups": "true"}
         _, there, _ = deploy_stack(Account(endpoint, account, region), "spoke", common | spoke)
         changed += [line for line in there if line not in changed]
     return hub, outputs, common["OrganizationId"], changed
@@ -138,6 +138,19 @@ def write_report(hub, bucket):
     return sorted(object["Key"].split("/")[-1] for object in hub.s3.list_objects_v2(Bucket=bucket).get("Contents", []))
 
 
+def executions(run, spokes):
+    """The runbooks that ran, by the simulated organization's own word."""
+    found = []
+    for account, region, _ in spokes:
+        asked = Account(run.world, account, region).ssm
+        every = asked.describe_automation_executions()["AutomationExecutionMetadataList"]
+        for execution in (execution for execution in every if "ParentAutomationExecutionId" not in execution):
+            whole = asked.get_automation_execution(AutomationExecutionId=execution["AutomationExecutionId"])["AutomationExecution"]
+            instances = [value for target in whole["Targets"] for value in target["Values"]]
+            found.append({"document": whole["DocumentName"], "instances": instances, "status": whole["AutomationExecutionStatus"]})
+    return found
+
+
 def begun(arguments, spokes, more=None):
     """A story that can be told, of stacks that are deployed: with the hub's outputs and what was changed for the emulator."""
     parser = argparse.ArgumentParser(description="runs the system as its templates deploy it")
@@ -167,6 +180,7 @@ def main():
     event = json.loads((deploy.ROOT / "events/samples/01-config-noncompliant-standalone-rule.json").read_text())
     report |= {
         "changed": changed,
+        "executions": executions(run, [spoke for spoke in spokes if spoke[0] != FOREIGN]),
         "strangers": strangers(run.endpoint, hub, run, event | {"region": REGION}),
         "without_a_right": without_a_right(hub, run, event | {"account": SPOKES[0], "region": REGION}),
         "evidence": write_report(hub, outputs["EvidenceBucketName"]),

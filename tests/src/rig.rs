@@ -168,12 +168,12 @@ pub fn drive(driver: &str, args: &[&str], env: &[(String, String)]) -> Result<Va
 ///
 /// # Panics
 /// As [`drive`] and [`package`].
-pub fn drive_deployed(driver: &str, fleet: &Value) -> Result<Value, Error> {
+pub fn drive_deployed(driver: &str, fleet: &Value, more: &str) -> Result<Value, Error> {
     let at = tempfile::tempdir_in(folder()?)?;
-    let zip = package(at.path())?;
+    let zip = package(at.path(), more)?;
     let clock = Clock::new(at.path())?;
     let hub = ministack(Ministack { auth: true, env: clock.env() })?;
-    let world = world(fleet, &hub, &["--tempo", "10"], &clock.env())?;
+    let world = world(fleet, &hub, &["--tempo", "10", "--document", "ec2patch-backup"], &clock.env())?;
     let (zip, clock_file) = (zip.display().to_string(), clock.file().display().to_string());
     let arguments = ["--endpoint", &hub.endpoint, "--world", &world.endpoint, "--zip", &zip, "--clock", &clock_file];
     let report = drive(driver, &arguments, &clock.env())?;

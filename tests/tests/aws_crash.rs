@@ -107,7 +107,7 @@ fn place(batch: &str) -> (&str, &str) {
 #[test]
 fn killed_at_any_step_it_sends_one_command_for_each_attempt() {
     let folder = tempfile::tempdir_in(rig::folder().unwrap()).unwrap();
-    rig::package(folder.path()).unwrap();
+    rig::package(folder.path(), "").unwrap();
     let policy = folder.path().join("crash.toml");
     std::fs::copy(root().join("tests/rig/crash.toml"), &policy).unwrap();
     let clock = Clock::new(folder.path()).unwrap();

@@ -68,7 +68,7 @@ fn standing<'a>(report: &'a Value, key: &str) -> &'a str {
 #[test]
 fn deployed_it_patches_what_it_may_and_says_why_it_left_the_rest() {
     let folder = tempfile::tempdir_in(rig::folder().unwrap()).unwrap();
-    let zip = rig::package(folder.path()).unwrap();
+    let zip = rig::package(folder.path(), "").unwrap();
     let clock = Clock::new(folder.path()).unwrap();
     let hub = rig::ministack(Ministack { auth: true, env: clock.env() }).unwrap();
     let world = rig::world(&fleet(), &hub, &["--tempo", "10"], &clock.env()).unwrap();

@@ -21,7 +21,7 @@ fn count(report: &Value, function: &str, what: &str) -> u64 {
 #[test]
 fn a_function_starts_and_first_works_within_its_instructions() {
     let folder = tempfile::tempdir_in(rig::folder().unwrap()).unwrap();
-    rig::package(folder.path()).unwrap();
+    rig::package(folder.path(), "").unwrap();
     let bootstrap = folder.path().join("bootstrap").display().to_string();
     let report = rig::drive("measure_start.py", &["--bootstrap", &bootstrap, "--starts", "0", "--instructions"], &[]).unwrap();
     println!("{report:#}");

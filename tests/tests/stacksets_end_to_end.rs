@@ -3,7 +3,7 @@
 
 #![cfg(test)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tidegate_tests::rig;
@@ -32,7 +32,7 @@ fn list<'a>(report: &'a Value, pointer: &str) -> &'a [Value] {
 
 #[test]
 fn deployed_from_the_templates_it_patches_its_spokes_and_whoever_lacks_a_right_is_refused() {
-    let report = rig::drive_deployed("stacks_end_to_end.py", &fleet()).unwrap();
+    let report = rig::drive_deployed("stacks_end_to_end.py", &fleet(), "\n[backup]\ndocument = \"ec2patch-backup\"\n").unwrap();
 
     assert_eq!(report["over"], true, "errors {}, trouble {}, standings {}", report["errors"], report["trouble"], report["standings"]);
     assert_eq!(report["errors"], json!({}), "a function said ERROR or ran out of time");
@@ -58,10 +58,18 @@ fn deployed_from_the_templates_it_patches_its_spokes_and_whoever_lacks_a_right_i
     }
     assert_eq!((installs.len(), installs.values().max()), (7, Some(&1)), "{installs:?}");
 
-    // Every event came by the rules: of all that were seen, none was put into a queue by another way, and none stayed behind.
+    // Each was backed up first, once, by the runbook of the name that its spoke's stack makes.
+    let executions = list(&report, "/executions");
+    let backed_up: Vec<&str> = executions.iter().flat_map(|execution| execution["instances"].as_array().unwrap()).filter_map(Value::as_str).collect();
+    assert_eq!((backed_up.len(), backed_up.iter().collect::<BTreeSet<_>>().len()), (7, 7), "{executions:?}");
+    assert!(executions.iter().all(|execution| execution["document"] == "ec2patch-backup" && execution["status"] == "Success"), "{executions:?}");
+
+    // Every event came by the rules: of all that were seen, none was put into a queue by another way, and none stayed behind. What matches no
+    // rule is that a backup has begun.
     let courier = &report["courier"];
-    assert!(courier["seen"].as_u64() >= Some(8) && courier["delivered"].as_u64() > courier["seen"].as_u64(), "{courier}");
-    assert_eq!((&courier["unmatched"], &courier["lost"]), (&json!(0), &json!(0)), "{courier}");
+    let count = |what: &str| courier[what].as_u64().unwrap();
+    assert_eq!((count("unmatched"), count("lost")), (executions.len() as u64, 0), "{courier}");
+    assert!(count("seen") >= 8 && count("delivered") > count("seen") - count("unmatched"), "{courier}");
     // What nobody can read is the only thing that was refused.
     let refused = list(&report, "/refused/refused");
     assert_eq!((refused.len(), &report["refused"]["refused-fifo"]), (1, &json!([])), "{refused:?}");

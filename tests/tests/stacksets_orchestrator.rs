@@ -28,7 +28,7 @@ fn fleet() -> Value {
 
 #[test]
 fn executions_start_a_run_wait_for_its_end_and_stop_it() {
-    let report = rig::drive_deployed("stacks_orchestrator.py", &fleet()).unwrap();
+    let report = rig::drive_deployed("stacks_orchestrator.py", &fleet(), "").unwrap();
 
     assert_eq!(report["name"], "ec2patch-orchestrator");
     assert_eq!((&report["errors"], &report["trouble"]), (&json!({}), &json!([])), "{report:#}");

@@ -516,6 +516,9 @@ pub struct WorldArgs {
     /// Divide the organization's own delays by this: at 60, minutes of an installation are seconds.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub tempo: u32,
+    /// A document or runbook of the customer's own, which every account has; one that mends nothing backs hosts up. May be given again.
+    #[arg(long, value_name = "NAME")]
+    pub document: Vec<String>,
     /// Keep the organization in this file, and go on from it; its own spec and tempo count then.
     #[arg(long, value_name = "FILE.world")]
     pub store: Option<PathBuf>,

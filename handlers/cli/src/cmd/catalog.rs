@@ -45,7 +45,7 @@ pub fn read(folder: Option<&Path>) -> Result<Catalog, Failure> {
     Catalog::with(texts.iter().map(|(name, text)| (name.as_str(), text.as_str()))).map_err(|errors| Failure::Usage(errors.to_string()))
 }
 
-/// A simulated organization in which this policy's catalog entry has something to mend: the customer has its documents, and where
+/// A simulated organization in which this policy's catalog entry has something to mend: the customer has its documents and the runbook of its backups, and where
 /// it is not about patches, its rule judges the hosts. The alarms that the policy names are there, and are `OK`.
 pub fn simulated(mut spec: Spec, policy: &Policy) -> Spec {
     let entry = policy.entry();
@@ -53,6 +53,7 @@ pub fn simulated(mut spec: Spec, policy: &Policy) -> Spec {
     if policy.custom_entry.is_some() {
         spec.documents = std::iter::once(entry.document.clone()).filter(|name| !name.is_empty()).chain(special).collect();
     }
+    spec.documents.extend(policy.backup.iter().map(|rule| rule.document.clone()));
     let about_patches = entry.resource_types.iter().any(|kind| kind == PATCH_COMPLIANCE);
     if let (false, Some(resource_type), Some(rule)) = (about_patches, entry.resource_types.first(), entry.config_rules.first()) {
         spec.rule = Some(RuleSpec { name: rule.clone(), resource_type: resource_type.clone(), mended_by: entry.document.clone() });

@@ -47,6 +47,7 @@ fn spec(args: &WorldArgs) -> Result<Spec, Failure> {
         None => Fleet::generate(args.accounts, args.regions, args.instances, args.seed),
     };
     let mut spec = Spec::from_fleet(&fleet);
+    spec.documents.clone_from(&args.document);
     (spec.seed, spec.tempo) = (args.seed, Tempo::times(args.tempo));
     spec.calendars = [("change-calendar".to_owned(), Vec::new()), ("moratorium".to_owned(), vec![(0, u64::MAX)])].into();
     if args.findings != Findings::None {
