@@ -122,6 +122,8 @@ pub enum Event {
     Steer(Steer),
     /// A named person gives targets another attempt.
     Retry(Retry),
+    /// A named person loads the catalog of Known Exploited Vulnerabilities.
+    KevLoaded(Box<crate::kev::KevLoad>),
     /// Time passed: whatever is due is looked at.
     Tick {
         /// The time.
@@ -238,6 +240,9 @@ pub enum Answer {
         found: Result<Vec<Host>, SpokeFault>,
         /// The organizational units above the account.
         ous: Vec<String>,
+        /// What those that can be patched lack, where the policy asks for it and somebody could say.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lacking: Vec<crate::patch::Lacking>,
     },
     /// A page of the nodes of a spoke that a bulk run names was read.
     NodesListed {

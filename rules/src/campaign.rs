@@ -9,6 +9,7 @@ use tidegate_events::entry::{PinStrength, Standing, WaveCut};
 use tidegate_events::event::{RosterMember, Subject};
 use tidegate_events::host::{Host, Ping, SpokeFault};
 use tidegate_events::id::{AccountId, CampaignId, InstanceId, Region, TargetKey, WaveId};
+use tidegate_events::patch::Lacking;
 use tidegate_events::{Action, Entry, Hold};
 
 use crate::decide::Outcome;
@@ -156,6 +157,7 @@ pub fn on_described(
     members: &[RosterMember],
     found: &Result<Vec<Host>, SpokeFault>,
     ous: &[String],
+    lacking: &[Lacking],
 ) -> Result<Outcome, Missing> {
     let id = place.campaign;
     let Some(campaign) = desk.campaign(id)? else { return Ok(Outcome::ignored("not known")) };
@@ -176,7 +178,8 @@ pub fn on_described(
     let mut hosts = Vec::new();
     let mut rules = BTreeSet::new();
     let mut moved: Vec<(InstanceId, Standing, String)> = Vec::new();
-    let (mut due, mut deadlines) = (BTreeMap::new(), Vec::new());
+    let lists = deadline::Lists::new(desk, lacking)?;
+    let (mut due, mut deadlines, mut lacks) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (member, target) in members.iter().zip(&targets) {
         let still = desk.target(target)?.is_some_and(|known| known.standing == Standing::Enrolled { campaign: id.clone() } && known.lease.is_none());
         if !still {
@@ -198,9 +201,10 @@ pub fn on_described(
                 hosts.push(host.clone());
                 rules.extend(member.rule.clone());
                 if let Some(known) = desk.target(target)? {
-                    let earlier = deadline::tightened(desk, known, host, ous);
-                    due.extend(earlier.as_ref().or(known.deadline.as_ref()).map(|deadline| (member.instance.clone(), deadline.at)));
-                    deadlines.extend(earlier.map(|deadline| (member.instance.clone(), deadline)));
+                    let judged = lists.judge(desk, known, host, ous);
+                    due.extend(judged.deadline.as_ref().or(known.deadline.as_ref()).map(|deadline| (member.instance.clone(), deadline.at)));
+                    deadlines.extend(judged.deadline.map(|deadline| (member.instance.clone(), deadline)));
+                    lacks.extend(judged.lacks.map(|lacks| (member.instance.clone(), lacks)));
                 }
             }
             (None, None) => {}
@@ -224,6 +228,7 @@ pub fn on_described(
         moved,
         due,
         deadlines,
+        lacks,
     })?;
     desk.ask(Action::Nudge(Nudge::Campaign(id.clone())));
     Ok(Outcome::Accepted)

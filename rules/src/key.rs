@@ -24,6 +24,10 @@ impl Key {
     pub fn exemptions() -> Self {
         Self("exemptions".into())
     }
+    /// The KEV catalog in force.
+    pub fn kev() -> Self {
+        Self("kev".into())
+    }
     /// A lane.
     pub fn lane(id: &LaneId) -> Self {
         Self(format!("lane/{id}"))
@@ -110,6 +114,10 @@ impl Key {
     /// Counter: deadlines that were broken.
     pub fn breaches() -> Self {
         Self("tally/deadlines/broken".into())
+    }
+    /// Counter: those of them that were due dates of the KEV catalog.
+    pub fn kev_breaches() -> Self {
+        Self("tally/deadlines/kev".into())
     }
     /// Prefix of all grants.
     pub const GRANTS: &'static str = "grant/";

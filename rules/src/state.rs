@@ -33,6 +33,8 @@ pub enum State {
     Organization(Organization),
     /// What was done about exemptions.
     Exemptions(crate::exemption::Told),
+    /// The KEV catalog in force.
+    Kev(Box<crate::deadline::LoadedKev>),
     /// A lane.
     Lane(Lane),
     /// A pinned policy, as its canonical JSON.
@@ -102,6 +104,9 @@ pub struct Organization {
     /// Broken deadlines that operators were told of, and when they were last told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaches: Option<(u64, Timestamp)>,
+    /// How many of these were due dates of the KEV catalog.
+    #[serde(default, skip_serializing_if = "crate::deadline::is_zero")]
+    pub kev_breaches: u64,
 }
 
 /// A lane.

@@ -175,7 +175,8 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         let Ok(inventory) = self.cloud().inventory(None).await else { return Ok(Vec::new()) };
         let ous = inventory.ous.get(&account).cloned().unwrap_or_default();
         let found = self.cloud().describe(&spoke, &instances).await;
-        let answer = Answer::Described { campaign: campaign.clone(), account, region: region.clone(), chunk, members: members.to_vec(), found, ous };
+        let lacking = self.lacking(&spoke, &found).await;
+        let answer = Answer::Described { campaign: campaign.clone(), account, region: region.clone(), chunk, members: members.to_vec(), found, ous, lacking };
         self.answer(Event::Answer(answer), now).await
     }
 

@@ -227,6 +227,7 @@ impl Ledger {
             | Entry::Steered(_)
             | Entry::RetryGranted(_)
             | Entry::ExemptionEnding(_)
+            | Entry::KevLoaded(_)
             | Entry::CalendarMoved { .. } => {}
         }
     }

@@ -58,6 +58,7 @@ pub fn home(entry: &Entry) -> Key {
         Entry::LaneHalted { lane, .. } | Entry::LaneResumed { lane, .. } => Key::lane(lane),
         Entry::CordMoved { .. } | Entry::CalendarMoved { .. } | Entry::Scheduled { .. } | Entry::BreachesTold { .. } => Key::organization(),
         Entry::ExemptionEnding(_) => Key::exemptions(),
+        Entry::KevLoaded(_) => Key::kev(),
         Entry::Bulk(entry) => crate::bulk::apply::home(entry),
     }
 }

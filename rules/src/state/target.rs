@@ -32,6 +32,9 @@ pub struct Target {
     /// The deadline that it broke.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breached: Option<Timestamp>,
+    /// What it lacks, as it was last read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<crate::deadline::LacksNow>,
 }
 
 impl Target {
@@ -48,6 +51,7 @@ impl Target {
             batches: Vec::new(),
             deadline: None,
             breached: None,
+            lacks: None,
         }
     }
 
