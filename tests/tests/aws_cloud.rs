@@ -11,6 +11,8 @@ mod automation;
 mod impact;
 #[path = "aws_cloud/notices.rs"]
 mod notices;
+#[path = "aws_cloud/patches.rs"]
+mod patches;
 #[path = "aws_cloud/server.rs"]
 mod server;
 

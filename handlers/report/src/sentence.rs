@@ -41,9 +41,10 @@ pub fn sentence(entry: &Entry, about: Option<&TargetKey>) -> Option<String> {
         Level::Lane => of_lane(entry),
     }?;
     // A person's name stays as it is written.
-    let begins_with_a_name =
-        matches!(entry, Entry::ApprovalTaken(_) | Entry::LaneResumed { .. } | Entry::CordMoved { .. } | Entry::Steered(_) | Entry::RetryGranted(_) | Entry::KevLoaded(_))
-            || matches!(entry, Entry::Health { step: HealthStep::Released { .. }, .. });
+    let begins_with_a_name = matches!(
+        entry,
+        Entry::ApprovalTaken(_) | Entry::LaneResumed { .. } | Entry::CordMoved { .. } | Entry::Steered(_) | Entry::RetryGranted(_) | Entry::KevLoaded(_)
+    ) || matches!(entry, Entry::Health { step: HealthStep::Released { .. }, .. });
     Some(if begins_with_a_name { ended(&text) } else { finished(&text) })
 }
 

@@ -46,7 +46,9 @@ pub fn on_loaded(desk: &mut Desk<'_>, load: &KevLoad) -> Result<Outcome, Missing
             return Ok(Outcome::Duplicate);
         }
         if !load.force && is_older(load, known) {
-            return Ok(Outcome::Stale { why: format!("version {} is loaded, which is newer than {}: `--force` goes back to an older one", known.version, load.version) });
+            return Ok(Outcome::Stale {
+                why: format!("version {} is loaded, which is newer than {}: `--force` goes back to an older one", known.version, load.version),
+            });
         }
         if !load.force && load.due.len() < known.due.len() / 2 {
             let (few, many) = (load.due.len(), known.due.len());
@@ -66,7 +68,8 @@ fn is_older(load: &KevLoad, known: &KevLoad) -> bool {
 }
 
 fn fault(load: &KevLoad) -> Option<String> {
-    let is_cve = |cve: &str| cve.starts_with("CVE-") && cve.len() <= CVE_CHARS_MAX && cve.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
+    let is_cve =
+        |cve: &str| cve.starts_with("CVE-") && cve.len() <= CVE_CHARS_MAX && cve.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
     if load.due.is_empty() || load.due.len() > ENTRIES_MAX {
         return Some(format!("the catalog has {} entries: expected 1 to {ENTRIES_MAX}", load.due.len()));
     }

@@ -348,10 +348,12 @@ fn slas(policy: &Policy) -> Vec<String> {
 
 fn by_cve(policy: &Policy) -> Vec<String> {
     let Some(rules) = &policy.by_cve else { return Vec::new() };
-    let mut said = vec!["When a campaign closes, the patches that each of its instances lacks are read, one call each; where nobody can say, nothing changes.".to_owned()];
+    let mut said =
+        vec!["When a campaign closes, the patches that each of its instances lacks are read, one call each; where nobody can say, nothing changes.".to_owned()];
     if rules.kev {
         said.push(
-            "A missing patch for a CVE of the KEV catalog is due by that catalog's due date, as soon as somebody has loaded one (`tidegate kev load`).".to_owned(),
+            "A missing patch for a CVE of the KEV catalog is due by that catalog's due date, as soon as somebody has loaded one (`tidegate kev load`)."
+                .to_owned(),
         );
     }
     if let Some(table) = &rules.table {
@@ -359,7 +361,10 @@ fn by_cve(policy: &Policy) -> Vec<String> {
             Some(select) => format!("instances with {} count as reachable from the internet, all others do not", selected(select)),
             None => "nobody says which instances the internet reaches, so that the strictest row counts".to_owned(),
         };
-        said.push(format!("Each CVE of a missing patch is due as the decision table `{}` says ({}, version {}), whatever is earlier; {exposed}.", table.name, table.source, table.version));
+        said.push(format!(
+            "Each CVE of a missing patch is due as the decision table `{}` says ({}, version {}), whatever is earlier; {exposed}.",
+            table.name, table.source, table.version
+        ));
     }
     said.push(match rules.relax {
         true => "By that, a deadline may become earlier or, while it is not broken, later.".to_owned(),

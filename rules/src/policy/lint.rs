@@ -68,7 +68,8 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
     if policy.by_cve.as_ref().is_some_and(|rules| rules.table.is_some() && !rules.kev) {
         say(
             "table-without-kev",
-            "the decision table does not know which CVEs are exploited: every one is taken to be, and gets the strictest row: set `kev` in `[by_cve]`".to_owned(),
+            "the decision table does not know which CVEs are exploited: every one is taken to be, and gets the strictest row: set `kev` in `[by_cve]`"
+                .to_owned(),
         );
     }
     for window in &policy.windows {
