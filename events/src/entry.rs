@@ -121,9 +121,12 @@ pub enum Entry {
         /// When those that can be patched are due: the order in which their cells take them.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         due: BTreeMap<InstanceId, Timestamp>,
-        /// Deadlines that the look-up has set or made earlier.
+        /// Deadlines that the look-up has set or changed: earlier, or, where the policy lets it, later.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         deadlines: Vec<(InstanceId, crate::deadline::Deadline)>,
+        /// What those that can be patched lack, where that was read.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lacks: Vec<(InstanceId, crate::patch::Lacks)>,
     },
     /// A cell was cut.
     CellCut {
@@ -475,7 +478,12 @@ pub enum Entry {
     BreachesTold {
         /// How many there were in all by then.
         count: u64,
+        /// How many of them were due dates of the KEV catalog.
+        #[serde(default, skip_serializing_if = "crate::patch::is_zero")]
+        kev: u64,
     },
+    /// A named person loaded the catalog of Known Exploited Vulnerabilities.
+    KevLoaded(Box<crate::kev::KevLoad>),
     /// Something became of a schedule.
     Scheduled {
         /// Its name.

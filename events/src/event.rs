@@ -122,6 +122,8 @@ pub enum Event {
     Steer(Steer),
     /// A named person gives targets another attempt.
     Retry(Retry),
+    /// A named person loads the catalog of Known Exploited Vulnerabilities.
+    KevLoaded(Box<crate::kev::KevLoad>),
     /// Time passed: whatever is due is looked at.
     Tick {
         /// The time.
@@ -223,22 +225,7 @@ pub struct Approval {
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
     /// A chunk of a closing campaign's roster was looked up.
-    Described {
-        /// The campaign.
-        campaign: CampaignId,
-        /// The account.
-        account: AccountId,
-        /// The Region.
-        region: Region,
-        /// Which chunk of the roster, from 0.
-        chunk: u32,
-        /// The members that were asked about.
-        members: Vec<RosterMember>,
-        /// What was found, or why nothing was.
-        found: Result<Vec<Host>, SpokeFault>,
-        /// The organizational units above the account.
-        ous: Vec<String>,
-    },
+    Described(Box<Described>),
     /// A page of the nodes of a spoke that a bulk run names was read.
     NodesListed {
         /// The campaign.
@@ -363,6 +350,28 @@ pub enum Answer {
         /// Each call, and what came of it.
         calls: Vec<(crate::mirror::ExceptionCall, crate::mirror::ExceptionOutcome)>,
     },
+}
+
+/// What was found of a chunk of a closing campaign's roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Described {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The account.
+    pub account: AccountId,
+    /// The Region.
+    pub region: Region,
+    /// Which chunk of the roster, from 0.
+    pub chunk: u32,
+    /// The members that were asked about.
+    pub members: Vec<RosterMember>,
+    /// What was found, or why nothing was.
+    pub found: Result<Vec<Host>, SpokeFault>,
+    /// The organizational units above the account.
+    pub ous: Vec<String>,
+    /// What those that can be patched lack, where the policy asks for it and somebody could say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<crate::patch::Lacking>,
 }
 
 /// A member of a roster, before anything is known about it.

@@ -17,6 +17,7 @@ pub mod hold;
 pub mod host;
 pub mod id;
 pub mod journal;
+pub mod kev;
 pub mod mirror;
 pub mod patch;
 pub mod run;

@@ -1,14 +1,15 @@
 //! Patches that an instance lacks, as Systems Manager names them one by one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::InstanceId;
 
 /// How bad a missing patch is, in the words of Systems Manager's baselines; those of its compliance API mean the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Severity {
     /// Critical.
     Critical,
@@ -56,7 +57,7 @@ impl fmt::Display for Severity {
 }
 
 /// A patch that a target misses, as `ssm:DescribeInstancePatches` names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingPatch {
     /// `KBId`, or the package's name.
     pub id: String,
@@ -75,10 +76,27 @@ impl MissingPatch {
 }
 
 /// What one instance lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lacking {
     /// The instance.
     pub instance: InstanceId,
     /// Its missing patches; `None` where nobody can say.
     pub missing: Option<Vec<MissingPatch>>,
+}
+
+/// What one target lacks, in short: what is kept of [`Lacking`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lacks {
+    /// Missing patches by severity; severities without any are left out.
+    pub severities: BTreeMap<Severity, u32>,
+    /// Of these, patches for a CVE of the KEV catalog; `None` where no catalog was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exploited: Option<u32>,
+    /// The version of that catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kev: Option<String>,
+}
+
+pub(crate) fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

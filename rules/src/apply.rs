@@ -5,7 +5,6 @@
 
 use jiff::Timestamp;
 use tidegate_events::Entry;
-use tidegate_events::deadline::DeadlineStep;
 use tidegate_events::entry::{CellMember, ConfirmStep, Count, Outcome, RunStep, Standing};
 use tidegate_events::event::Word;
 use tidegate_events::host::Host;
@@ -43,7 +42,7 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             let target = target_mut(book, key)?;
             if matches!(target.standing, Standing::PatchedUnconfirmed { .. }) {
                 // A finding of its own, after a patch that was proven: its time counts anew.
-                (target.deadline, target.breached) = (None, None);
+                (target.deadline, target.breached, target.lacks) = (None, None, None);
             }
             target.standing = Standing::Enrolled { campaign: campaign.clone() };
             if target.campaigns.first() != Some(campaign) {
@@ -101,15 +100,12 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
             campaign_mut(book, campaign)?.phase = CampaignPhase::Closing { since: at, chunks: Some(*chunks) };
         }
         Entry::InventoryPinned { campaign, total, .. } => campaign_mut(book, campaign)?.inventory = *total,
-        Entry::ChunkDescribed { campaign, account, region, chunk, hosts, rules, moved, due, deadlines } => {
+        Entry::ChunkDescribed { campaign, account, region, chunk, hosts, rules, moved, due, deadlines, lacks } => {
             for (instance, to, _) in moved {
                 let key = TargetKey { account: *account, region: region.clone(), instance: instance.clone() };
                 move_target(target_mut(book, &key)?, to, None);
             }
-            for (instance, deadline) in deadlines {
-                let key = TargetKey { account: *account, region: region.clone(), instance: instance.clone() };
-                target_mut(book, &key)?.deadline = Some(deadline.clone());
-            }
+            crate::deadline::looked_up(book, at, (*account, region), deadlines, lacks)?;
             let hosts: Vec<Host> = hosts.clone();
             let described = Chunk { account: *account, region: region.clone(), hosts, rules: rules.clone(), due: due.clone() };
             book.put(Key::chunk(campaign, *account, region, *chunk), State::Chunk(described))?;
@@ -438,13 +434,12 @@ pub fn apply(book: &mut impl Book, at: Timestamp, entry: &Entry) -> Result<(), M
         Entry::Health { wave, step } => crate::health::apply(campaign_mut(book, &wave.campaign)?, wave, at, step),
         Entry::Bulk(entry) => crate::bulk::apply::apply(book, at, entry)?,
         Entry::CordMoved { pulled, by, kill, comment } => open::cord_moved(organization_mut(book)?, *pulled, by, *kill, comment, at),
-        Entry::Deadline { target, step } => {
-            crate::deadline::apply(target_mut(book, target)?, step);
-            if matches!(step, DeadlineStep::Breached { .. }) {
-                book.add(Key::breaches(), 1, None);
-            }
+        Entry::Deadline { target, step } => crate::deadline::apply(book, target, step)?,
+        Entry::BreachesTold { count, kev } => {
+            let organization = organization_mut(book)?;
+            (organization.breaches, organization.kev_breaches) = (Some((*count, at)), *kev);
         }
-        Entry::BreachesTold { count } => organization_mut(book)?.breaches = Some((*count, at)),
+        Entry::KevLoaded(load) => crate::deadline::apply_load(book, load, at)?,
         Entry::Scheduled { schedule, step } => crate::schedule::apply(organization_mut(book)?, at, schedule, step),
         Entry::ExemptionEnding(ending) => crate::exemption::announced(book, at, ending)?,
         Entry::Mirror(step) => crate::mirror::apply(book, at, step)?,
@@ -465,7 +460,7 @@ fn move_target(target: &mut Target, to: &Standing, verdict: Option<tidegate_even
     match to {
         Standing::Compliant | Standing::Gone => {
             target.attempts = 0;
-            (target.deadline, target.breached) = (None, None);
+            (target.deadline, target.breached, target.lacks) = (None, None, None);
         }
         Standing::Retrying { .. } | Standing::Quarantined { .. } if verdict.is_some() => target.attempts = target.attempts.saturating_add(1),
         _ => {}

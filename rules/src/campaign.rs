@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use tidegate_events::action::{Notice, NoticeKind, Nudge};
 use tidegate_events::entry::{PinStrength, Standing, WaveCut};
-use tidegate_events::event::{RosterMember, Subject};
-use tidegate_events::host::{Host, Ping, SpokeFault};
-use tidegate_events::id::{AccountId, CampaignId, InstanceId, Region, TargetKey, WaveId};
+use tidegate_events::event::{Described, Subject};
+use tidegate_events::host::{Ping, SpokeFault};
+use tidegate_events::id::{CampaignId, InstanceId, Region, TargetKey, WaveId};
 use tidegate_events::{Action, Entry, Hold};
 
 use crate::decide::Outcome;
@@ -133,34 +133,15 @@ pub fn on_listed(desk: &mut Desk<'_>, id: &CampaignId, members: u64, chunks: u32
     }
 }
 
-/// Which chunk of which roster.
-#[derive(Debug)]
-pub struct ChunkPlace<'a> {
-    /// The campaign.
-    pub campaign: &'a CampaignId,
-    /// The account.
-    pub account: AccountId,
-    /// The Region.
-    pub region: &'a Region,
-    /// Its number.
-    pub chunk: u32,
-}
-
 /// A chunk was looked up. Who can't be patched is named with the reason before anything is sent, outside every budget.
 ///
 /// # Errors
 /// When something is not loaded.
-pub fn on_described(
-    desk: &mut Desk<'_>,
-    place: &ChunkPlace<'_>,
-    members: &[RosterMember],
-    found: &Result<Vec<Host>, SpokeFault>,
-    ous: &[String],
-) -> Result<Outcome, Missing> {
-    let id = place.campaign;
+pub fn on_described(desk: &mut Desk<'_>, described: &Described) -> Result<Outcome, Missing> {
+    let Described { campaign: id, account, region, chunk, members, found, ous, lacking } = described;
     let Some(campaign) = desk.campaign(id)? else { return Ok(Outcome::ignored("not known")) };
     let policy = desk.effective(&campaign.policy)?;
-    let key = Key::chunk(id, place.account, place.region, place.chunk);
+    let key = Key::chunk(id, *account, region, *chunk);
     if !matches!(campaign.phase, CampaignPhase::Closing { .. }) || desk.item(&key)?.is_some() {
         return Ok(Outcome::Duplicate);
     }
@@ -169,14 +150,15 @@ pub fn on_described(
         return Ok(Outcome::ignored("no answer yet"));
     }
     let targets: Vec<TargetKey> =
-        members.iter().map(|member| TargetKey { account: place.account, region: place.region.clone(), instance: member.instance.clone() }).collect();
+        members.iter().map(|member| TargetKey { account: *account, region: region.clone(), instance: member.instance.clone() }).collect();
     let keys: Vec<Key> = targets.iter().map(Key::target).collect();
     desk.need(&keys)?;
     desk.insist(key);
     let mut hosts = Vec::new();
     let mut rules = BTreeSet::new();
     let mut moved: Vec<(InstanceId, Standing, String)> = Vec::new();
-    let (mut due, mut deadlines) = (BTreeMap::new(), Vec::new());
+    let lists = deadline::Lists::new(desk, lacking)?;
+    let (mut due, mut deadlines, mut lacks) = (BTreeMap::new(), Vec::new(), Vec::new());
     for (member, target) in members.iter().zip(&targets) {
         let still = desk.target(target)?.is_some_and(|known| known.standing == Standing::Enrolled { campaign: id.clone() } && known.lease.is_none());
         if !still {
@@ -198,34 +180,31 @@ pub fn on_described(
                 hosts.push(host.clone());
                 rules.extend(member.rule.clone());
                 if let Some(known) = desk.target(target)? {
-                    let earlier = deadline::tightened(desk, known, host, ous);
-                    due.extend(earlier.as_ref().or(known.deadline.as_ref()).map(|deadline| (member.instance.clone(), deadline.at)));
-                    deadlines.extend(earlier.map(|deadline| (member.instance.clone(), deadline)));
+                    let judged = lists.judge(desk, known, host, ous);
+                    due.extend(judged.deadline.as_ref().or(known.deadline.as_ref()).map(|deadline| (member.instance.clone(), deadline.at)));
+                    deadlines.extend(judged.deadline.map(|deadline| (member.instance.clone(), deadline)));
+                    lacks.extend(judged.lacks.map(|lacks| (member.instance.clone(), lacks)));
                 }
             }
             (None, None) => {}
         }
     }
     if let Err(fault) = found {
-        desk.ask(notice(
-            NoticeKind::SpokeClosed,
-            &format!("{}/{}", place.account, place.region),
-            format!("{} targets can't be reached: {fault}", members.len()),
-            desk.now(),
-        ));
+        desk.ask(notice(NoticeKind::SpokeClosed, &format!("{account}/{region}"), format!("{} targets can't be reached: {fault}", members.len()), desk.now()));
     }
     let exempt: Vec<InstanceId> = moved.iter().filter(|(_, to, _)| matches!(to, Standing::Exempt { .. })).map(|(instance, ..)| instance.clone()).collect();
-    mirror::ask(desk, place.account, place.region, &exempt);
+    mirror::ask(desk, *account, region, &exempt);
     desk.record(Entry::ChunkDescribed {
         campaign: id.clone(),
-        account: place.account,
-        region: place.region.clone(),
-        chunk: place.chunk,
+        account: *account,
+        region: region.clone(),
+        chunk: *chunk,
         hosts,
         rules: rules.into_iter().collect(),
         moved,
         due,
         deadlines,
+        lacks,
     })?;
     desk.ask(Action::Nudge(Nudge::Campaign(id.clone())));
     Ok(Outcome::Accepted)

@@ -7,6 +7,8 @@
 mod breach;
 mod forecast;
 mod kev;
+mod lacking;
+mod loading;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,12 @@ pub(crate) use breach::apply;
 pub use breach::{QUIET_SECS, look, note, tell, tightened};
 pub use forecast::{Miss, Waiting, forecast};
 pub use kev::{Kev, KevEntry, KevError};
+pub(crate) use lacking::looked_up;
+pub use lacking::{CveRules, Judged, LacksNow, Lists};
+pub(crate) use loading::apply_load;
+pub use loading::{ENTRIES_MAX, LoadedKev, in_force, on_loaded};
 pub use table::{CveFacts, DecisionTable, Impact, Remedy, TableError, bod_26_04};
+pub(crate) use table::{File as TableFile, Row as TableRow};
 pub use tidegate_events::deadline::{Deadline, DeadlineStep};
 pub use tidegate_events::patch::{MissingPatch, Severity};
 
@@ -62,6 +69,10 @@ impl Sla {
         let source = if self.framework.is_empty() { self.source.clone() } else { format!("{} ({})", self.source, self.framework) };
         Deadline { at: days_after(since, self.days), since, sla: self.name.clone(), source, version: self.version.clone() }
     }
+}
+
+pub(crate) fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 pub(crate) fn days_after(since: Timestamp, days: u32) -> Timestamp {

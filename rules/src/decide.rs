@@ -94,6 +94,7 @@ pub fn decide(desk: &mut Desk<'_>, event: &Event) -> Result<Outcome, Missing> {
         Event::Cord { pulled, kill, by, comment } => lane::on_cord(desk, *pulled, *kill, by, comment),
         Event::Steer(steer) => control::steer(desk, steer),
         Event::Retry(retry) => control::retry(desk, retry),
+        Event::KevLoaded(load) => deadline::on_loaded(desk, load),
         Event::Approval(approval) => approval::take(desk, approval),
         Event::RunAsked(asked) => bulk::ask::on_asked(desk, asked),
         Event::RunStopped { asked, by, comment } => bulk::stop::on_stopped(desk, asked, by, comment),
@@ -126,10 +127,7 @@ fn nudged(desk: &mut Desk<'_>, nudge: &Nudge) -> Result<Outcome, Missing> {
 fn answered(desk: &mut Desk<'_>, answer: &Answer) -> Result<Outcome, Missing> {
     match answer {
         Answer::Listed { campaign, members, chunks } => campaign::on_listed(desk, campaign, *members, *chunks),
-        Answer::Described { campaign, account, region, chunk, members, found, ous } => {
-            let place = campaign::ChunkPlace { campaign, account: *account, region, chunk: *chunk };
-            campaign::on_described(desk, &place, members, found, ous)
-        }
+        Answer::Described(described) => campaign::on_described(desk, described),
         Answer::NodesListed { campaign, account, region, found, ous } => {
             bulk::ask::on_nodes(desk, &bulk::ask::Spoke { campaign, account: *account, region }, found, ous)
         }

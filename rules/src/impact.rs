@@ -7,22 +7,41 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_events::fact::Verdict;
 use tidegate_events::host::Platform;
+use tidegate_events::patch::Severity;
 
+use crate::deadline::LacksNow;
 use crate::policy::RebootMode;
 use crate::state::Target;
 
 /// Characters of an analysis that are shown.
 pub const ANALYSIS_MAX: usize = 2_000;
 
-/// Patches by severity, as patch states count them.
+/// Missing patches by severity, summed over the instances of which it is known: one that two of them lack counts twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Severities {
-    /// Critical ones.
+    /// Critical.
     pub critical: u64,
-    /// Other security patches.
-    pub security: u64,
-    /// All others.
-    pub other: u64,
+    /// Important, or High.
+    pub important: u64,
+    /// Medium, or Moderate.
+    pub medium: u64,
+    /// Low.
+    pub low: u64,
+    /// The vendor names none.
+    pub unspecified: u64,
+}
+
+impl Severities {
+    fn add(&mut self, severity: Severity, more: u32) {
+        let count = match severity {
+            Severity::Critical => &mut self.critical,
+            Severity::Important => &mut self.important,
+            Severity::Medium => &mut self.medium,
+            Severity::Low => &mut self.low,
+            Severity::Unspecified => &mut self.unspecified,
+        };
+        *count = count.saturating_add(u64::from(more));
+    }
 }
 
 /// What happens about reboots.
@@ -85,10 +104,6 @@ pub struct ImpactFacts<'a> {
     pub seen: &'a [Seen],
     /// How earlier campaigns ended.
     pub before: Before,
-    /// What they lack, where that is known.
-    pub severities: Option<Severities>,
-    /// Patches for vulnerabilities that are known to be exploited; `None` where no list of those is loaded.
-    pub known_exploited: Option<u64>,
 }
 
 /// The note.
@@ -104,9 +119,12 @@ pub struct Impact {
     pub accounts: u64,
     /// Regions among those.
     pub regions: u64,
-    /// What they lack; `null` where that is not known.
+    /// Of how many of those it is known what they lack: the policy asked for it, and Systems Manager could say.
+    #[serde(default)]
+    pub known_of: u64,
+    /// What these lack; `null` where that is known of none.
     pub severities: Option<Severities>,
-    /// Patches for vulnerabilities that are known to be exploited; `null` where that is not known.
+    /// Of that, patches for vulnerabilities that are known to be exploited; `null` where no catalog of them was loaded.
     pub known_exploited: Option<u64>,
     /// What happens about reboots.
     pub reboots: Reboots,
@@ -125,7 +143,14 @@ pub fn note(facts: &ImpactFacts<'_>) -> Impact {
     let accounts = targets().map(|target| target.key.account).collect::<BTreeSet<_>>().len();
     let regions = targets().map(|target| &target.key.region).collect::<BTreeSet<_>>().len();
     let mut earlier = Earlier { before: facts.before, ..Earlier::default() };
+    let (mut known_of, mut severities, mut known_exploited) = (0u64, None::<Severities>, None::<u64>);
     for seen in facts.seen {
+        if let Some(LacksNow { lacks, .. }) = &seen.target.lacks {
+            known_of += 1;
+            let sum = severities.get_or_insert_default();
+            lacks.severities.iter().for_each(|(severity, count)| sum.add(*severity, *count));
+            known_exploited = lacks.exploited.map(|more| u64::from(more).saturating_add(known_exploited.unwrap_or(0))).or(known_exploited);
+        }
         if seen.target.attempts > 0 {
             earlier.failed_before += 1;
             *earlier.failed_by_platform.entry(seen.platform.to_string()).or_default() += 1;
@@ -145,8 +170,9 @@ pub fn note(facts: &ImpactFacts<'_>) -> Impact {
         looked_at: count(facts.seen.len()),
         accounts: count(accounts),
         regions: count(regions),
-        severities: facts.severities,
-        known_exploited: facts.known_exploited,
+        known_of,
+        severities,
+        known_exploited,
         reboots,
         earlier,
         sentences: Vec::new(),
@@ -172,11 +198,21 @@ fn sentences(impact: &Impact, facts: &ImpactFacts<'_>) -> Vec<String> {
     }
     said.push(format!("They are in {} and {}.", plural(impact.accounts, "account"), plural(impact.regions, "Region")));
     said.push(match impact.severities {
-        Some(found) => format!("They lack {} critical, {} other security and {} other patches.", found.critical, found.security, found.other),
+        Some(found) => {
+            let parts = [
+                (found.critical, "critical"),
+                (found.important, "important"),
+                (found.medium, "medium"),
+                (found.low, "low"),
+                (found.unspecified, "of no named severity"),
+            ];
+            let parts: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, severity)| format!("{count} {severity}")).collect();
+            format!("What {} of them lack, by severity: {}.", impact.known_of, parts.join(", "))
+        }
         None => "How severe what they lack is, is not known.".to_owned(),
     });
     said.push(match impact.known_exploited {
-        Some(0) => "None of it is known to be exploited.".to_owned(),
+        Some(0) => "None of that is known to be exploited.".to_owned(),
         Some(hits) => format!("Missing patches for vulnerabilities that are known to be exploited: {hits}."),
         None => "Whether any of it is known to be exploited is not known.".to_owned(),
     });
@@ -241,6 +277,7 @@ fn is_hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_events::patch::Lacks;
 
     fn target(n: u8, attempts: u32, verdict: Option<Verdict>) -> Seen {
         let key = format!("111122223333/us-east-1/i-{n:017x}").parse().unwrap();
@@ -249,7 +286,7 @@ mod tests {
     }
 
     fn facts(seen: &[Seen]) -> ImpactFacts<'_> {
-        ImpactFacts { targets: 3, waves: 2, reboot: RebootMode::InCommand, seen, before: Before::default(), severities: None, known_exploited: None }
+        ImpactFacts { targets: 3, waves: 2, reboot: RebootMode::InCommand, seen, before: Before::default() }
     }
 
     #[test]
@@ -275,14 +312,27 @@ mod tests {
     #[test]
     fn a_sample_is_called_one() {
         let seen = [target(1, 0, Some(Verdict::Remediated))];
-        let known = ImpactFacts { severities: Some(Severities { critical: 2, security: 3, other: 0 }), known_exploited: Some(1), ..facts(&seen) };
-        let text = note(&known).sentences.join(" ");
-        assert!(
-            text.contains("the first 1 of them")
-                && text.contains("2 critical, 3 other security")
-                && text.contains("None of them failed since it was last compliant."),
-            "{text}"
-        );
+        let text = note(&facts(&seen)).sentences.join(" ");
+        assert!(text.contains("the first 1 of them") && text.contains("None of them failed since it was last compliant."), "{text}");
+    }
+
+    #[test]
+    fn what_is_missing_is_summed_over_those_of_which_it_is_known() {
+        let lacks = |critical, low, exploited| {
+            let severities = [(Severity::Critical, critical), (Severity::Low, low)].into_iter().filter(|(_, count)| *count > 0).collect();
+            Some(LacksNow { lacks: Lacks { severities, exploited, kev: None }, at: jiff::Timestamp::UNIX_EPOCH })
+        };
+        let mut seen = [target(1, 0, None), target(2, 0, None), target(3, 0, None)];
+        seen[0].target.lacks = lacks(2, 1, None);
+        let impact = note(&facts(&seen));
+        assert_eq!((impact.known_of, impact.known_exploited), (1, None), "no catalog was loaded by then");
+        seen[2].target.lacks = lacks(0, 4, Some(1));
+        let impact = note(&facts(&seen));
+        assert_eq!((impact.known_of, impact.known_exploited), (2, Some(1)));
+        assert_eq!(impact.severities, Some(Severities { critical: 2, low: 5, ..Severities::default() }));
+        let text = impact.sentences.join(" ");
+        assert!(text.contains("What 2 of them lack, by severity: 2 critical, 5 low."), "{text}");
+        assert!(text.contains("Missing patches for vulnerabilities that are known to be exploited: 1."), "{text}");
     }
 
     #[test]

@@ -28,6 +28,10 @@ impl Key {
     pub fn mirror(account: AccountId, region: &Region) -> Self {
         Self(format!("mirror/{account}/{region}"))
     }
+    /// The KEV catalog in force.
+    pub fn kev() -> Self {
+        Self("kev".into())
+    }
     /// A lane.
     pub fn lane(id: &LaneId) -> Self {
         Self(format!("lane/{id}"))
@@ -114,6 +118,10 @@ impl Key {
     /// Counter: deadlines that were broken.
     pub fn breaches() -> Self {
         Self("tally/deadlines/broken".into())
+    }
+    /// Counter: those of them that were due dates of the KEV catalog.
+    pub fn kev_breaches() -> Self {
+        Self("tally/deadlines/kev".into())
     }
     /// Prefix of all grants.
     pub const GRANTS: &'static str = "grant/";

@@ -23,6 +23,7 @@ use tidegate_events::id::{AccountId, Digest, InstanceId, LaneId, PersonId, Regio
 
 pub use crate::backup::BackupRule;
 use crate::catalog::{self, CatalogEntry, Hooks, Wish};
+pub use crate::deadline::CveRules;
 use crate::deadline::Sla;
 pub use crate::exemption::ExemptionTerms;
 pub use crate::group::{Group, Span};
@@ -202,6 +203,9 @@ pub struct Policy {
     /// By when targets must be patched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slas: Vec<Sla>,
+    /// What missing patches, CVE by CVE, say about that; `None` reads none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_cve: Option<CveRules>,
     /// How long the patch document may run on one instance, in seconds.
     pub execution_timeout_secs: u32,
     /// The digest of the bulk run whose terms these are. Nobody writes this: it comes from

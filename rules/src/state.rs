@@ -36,6 +36,8 @@ pub enum State {
     Exemptions(crate::exemption::Told),
     /// What AWS Config is told of exemptions in one account and Region.
     Mirror(Box<crate::mirror::Mirror>),
+    /// The KEV catalog in force.
+    Kev(Box<crate::deadline::LoadedKev>),
     /// A lane.
     Lane(Lane),
     /// A pinned policy, as its canonical JSON.
@@ -106,6 +108,9 @@ pub struct Organization {
     /// Broken deadlines that operators were told of, and when they were last told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaches: Option<(u64, Timestamp)>,
+    /// How many of these were due dates of the KEV catalog.
+    #[serde(default, skip_serializing_if = "crate::deadline::is_zero")]
+    pub kev_breaches: u64,
 }
 
 /// A lane.

@@ -196,7 +196,7 @@ def make_spoke_role(spoke, roles):
     asked = trust | {"Action": "sts:AssumeRole", "Condition": {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}}}
     named = trust | {"Action": ["sts:TagSession", "sts:SetSourceIdentity"]}
     role = spoke.iam.create_role(RoleName=SPOKE_ROLE, AssumeRolePolicyDocument=policy(asked, named))["Role"]["Arn"]
-    commands = ["SendCommand", "ListCommands", "ListCommandInvocations", "GetCommandInvocation", "CancelCommand", "DescribeInstanceInformation", "DescribeInstancePatchStates"]
+    commands = ["SendCommand", "ListCommands", "ListCommandInvocations", "GetCommandInvocation", "CancelCommand", "DescribeInstanceInformation", "DescribeInstancePatchStates", "DescribeInstancePatches"]
     verdicts = ["StartConfigRulesEvaluation", "DescribeConfigRules", "DescribeConfigRuleEvaluationStatus", "GetComplianceDetailsByConfigRule", "GetComplianceDetailsByResource"]
     allowed = [statement([f"ssm:{call}" for call in commands] + [f"config:{call}" for call in verdicts] + ["tag:GetResources"], "*")]
     spoke.iam.put_role_policy(RoleName=SPOKE_ROLE, PolicyName="patching", PolicyDocument=policy(*allowed))

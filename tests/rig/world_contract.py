@@ -247,8 +247,7 @@ def nodes(spoke, other, tempo):
     check(len(patches) >= 20 and pages >= 2, "patches in pages")
     spoke.refused("InvalidInstanceId", "ssm", "describe_instance_patches", InstanceId=foreign)
     spoke.refused("InvalidFilter", "ssm", "describe_instance_patches", InstanceId=ids[0], Filters=[{"Key": "Colour", "Values": ["red"]}])
-    missing = [{"Key": "State", "Values": ["Missing"]}]
-    spoke.call("ssm", "describe_instance_patches", InstanceId=ids[0], Filters=missing)
+    of_state(spoke, ids)
     kinds = [{"Key": "ComplianceType", "Values": ["Patch"], "Type": "EQUAL"}]
     items, _ = spoke.pages("ssm", "list_compliance_items", "ComplianceItems", ResourceIds=[ids[0]], ResourceTypes=["ManagedInstance"], Filters=kinds)
     check(len(items) == len(patches), "a compliance item for each patch")
@@ -256,6 +255,26 @@ def nodes(spoke, other, tempo):
     for name in ("get_parameter",):
         spoke.refused("UnknownOperationException", "ssm", name, modelled=False, Name="a")
     return ids, foreign
+
+
+def of_state(spoke, ids):
+    """The filter by state; severities in the vendor's words; CVEs as one string, of what is missing alone."""
+    missing = [{"Key": "State", "Values": ["Missing"]}]
+    said = {patch["State"] for patch in spoke.pages("ssm", "describe_instance_patches", "Patches", InstanceId=ids[0])[0]}
+    check("INSTALLED" in said, f"states of patches: {said}")
+    lacking, cves = 0, []
+    for instance in ids:
+        count = spoke.call("ssm", "describe_instance_patch_states", InstanceIds=[instance])["InstancePatchStates"][0]["MissingCount"]
+        patches, _ = spoke.pages("ssm", "describe_instance_patches", "Patches", InstanceId=instance, Filters=missing)
+        check(len(patches) == count, f"{len(patches)} patches in state Missing of {count}")
+        check(all(patch["State"] == "MISSING" for patch in patches), "no other state passes the filter")
+        check(all(patch["Severity"] in ("Critical", "Important", "Moderate", "Medium", "Low") for patch in patches), "severities")
+        lacking += len(patches)
+        cves += [cve for patch in patches for cve in patch["CVEIds"].split(",") if cve]
+    check(lacking == 0 or all(cve.startswith("CVE-") for cve in cves), f"CVEs of {lacking} missing patches: {cves}")
+    installed = [{"Key": "State", "Values": ["Installed"]}]
+    patches, _ = spoke.pages("ssm", "describe_instance_patches", "Patches", InstanceId=ids[0], Filters=installed)
+    check(patches and all(patch["CVEIds"] == "" for patch in patches), "no CVEs of what is installed")
 
 
 def tags(spoke, ids):
@@ -312,6 +331,9 @@ def cycle(hub, spoke, ids, endpoint, tempo):
     check([result["ComplianceType"] for result in before] == ["NON_COMPLIANT"], "the verdict by resource")
     state = spoke.call("ssm", "describe_instance_patch_states", InstanceIds=[target])["InstancePatchStates"][0]
     check(state["MissingCount"] > 0, "patches are missing")
+    missing = [{"Key": "State", "Values": ["Missing"]}]
+    lacking, _ = spoke.pages("ssm", "describe_instance_patches", "Patches", InstanceId=target, Filters=missing)
+    check(len(lacking) == state["MissingCount"] and len({patch["KBId"] for patch in lacking}) == len(lacking), "each missing patch by name")
     events = control(endpoint, "/_world/events?after=0&wait_ms=100")
     told = [event["event"]["detail"].get("resourceId", "") for event in events["events"]]
     check(resource["ResourceId"] in told, "an event tells the finding")

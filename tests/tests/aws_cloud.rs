@@ -13,6 +13,8 @@ mod exceptions;
 mod impact;
 #[path = "aws_cloud/notices.rs"]
 mod notices;
+#[path = "aws_cloud/patches.rs"]
+mod patches;
 #[path = "aws_cloud/server.rs"]
 mod server;
 

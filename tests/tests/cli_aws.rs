@@ -105,6 +105,34 @@ fn a_decision_is_signed_by_whoever_gives_it() {
 }
 
 #[test]
+fn a_catalog_is_read_here_and_loaded_there() {
+    let env = keys("AKIDEXAMPLE", "wJalrXUtnFEMI");
+    let folder = tempfile::tempdir().unwrap();
+    let feed = folder.path().join("known_exploited_vulnerabilities.json");
+    let entries = r#"{"cveID": "CVE-2026-1111", "dueDate": "2026-11-25", "vendorProject": "V"}, {"cveID": "CVE-2026-2222", "dueDate": "soon"}"#;
+    let text = |count: u8| {
+        format!(r#"{{"catalogVersion": "2026.11.20", "dateReleased": "2026-11-20T15:00:00.0Z", "count": {count}, "vulnerabilities": [{entries}]}}"#)
+    };
+    std::fs::write(&feed, text(2)).unwrap();
+    let answered = json!({ "schema": "tidegate.decision/1", "subject": "KEV catalog 2026.11.20", "word": "load", "by": "alice", "outcome": "accepted", "reason": null, "digest": null });
+    let (url, served) = console(vec![(200, answered)]);
+    let output = command(&env).args(["kev", "load", "--console", &url, "--comment", "weekly", "--json"]).arg(&feed).output().unwrap();
+    assert_eq!((output.status.code(), &said(&output)["by"]), (Some(0), &json!("alice")), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("vulnerabilities[1]"), "{output:?}");
+    let requests = served.join().unwrap();
+    assert!(requests[0].0.starts_with("post /v1/kev "), "{}", requests[0].0);
+    let given: Value = serde_json::from_str(&requests[0].1).unwrap();
+    let loaded =
+        json!({"version": "2026.11.20", "released": "2026-11-20T15:00:00Z", "due": {"CVE-2026-1111": "2026-11-25"}, "force": false, "comment": "weekly"});
+    assert_eq!(given, loaded);
+    // What is cut off goes nowhere.
+    std::fs::write(&feed, text(9)).unwrap();
+    let output = command(&env).args(["kev", "load", "--console", "http://127.0.0.1:9"]).arg(&feed).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("says that it has 9 entries and holds 2"), "{output:?}");
+}
+
+#[test]
 fn a_run_is_asked_for_as_it_is_written() {
     let env = keys("AKIDEXAMPLE", "wJalrXUtnFEMI");
     let folder = tempfile::tempdir().unwrap();

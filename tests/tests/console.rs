@@ -206,3 +206,32 @@ fn a_run_is_asked_for_by_a_proven_identity_once() {
         assert_eq!(runs().await, 1);
     });
 }
+
+#[test]
+fn a_catalog_is_loaded_by_a_proven_identity() {
+    run(async {
+        let site = asked(None).await;
+        let request = |caller: Option<&str>, body: &str| Request {
+            method: "POST".into(),
+            path: "/v1/kev".into(),
+            body: body.as_bytes().to_vec(),
+            caller: caller.map(|name| name.parse().unwrap()),
+            ..Request::default()
+        };
+        let told = |response: Response| (response.status, serde_json::from_str::<serde_json::Value>(&response.body).unwrap());
+        let catalog = |version: &str| format!(r#"{{"version": "{version}", "due": {{"CVE-2026-1111": "2026-11-25"}}, "comment": "weekly"}}"#);
+        assert_eq!(told(site.ask(request(None, &catalog("2026.11.20"))).await).0, 401, "nobody");
+        assert_eq!(told(site.ask(request(Some("alice"), r#"{"version": "2026.11.20"}"#)).await).0, 422);
+        assert_eq!(site.ask(request(Some("alice"), &"x".repeat(600_000))).await.status, 413);
+        let (status, taken) = told(site.ask(request(Some("alice"), &catalog("2026.11.20"))).await);
+        assert_eq!((status, &taken["outcome"], &taken["by"], &taken["subject"]), (200, &"accepted".into(), &"alice".into(), &"KEV catalog 2026.11.20".into()));
+        assert_eq!(told(site.ask(request(Some("erin"), &catalog("2026.11.20"))).await).1["outcome"], "duplicate");
+        let (status, older) = told(site.ask(request(Some("erin"), &catalog("2026.11.13"))).await);
+        assert_eq!((status, &older["outcome"]), (409, &"stale".into()), "{older}");
+        let kept = site.engine.store().get(&[Key::kev()]).await.unwrap().remove(0).unwrap();
+        match tidegate_engine::commit::read_state(&Key::kev(), &kept.body).unwrap() {
+            State::Kev(kept) => assert_eq!((kept.load.by.as_str(), kept.load.due.len()), ("alice", 1)),
+            other => panic!("{other:?}"),
+        }
+    });
+}

@@ -26,6 +26,7 @@ fn schemas() -> Vec<(&'static str, Schema)> {
         ("run-input.schema", tidegate_events::wire::run_input::schema()),
         ("run-asked", schema_for!(cmd::console::RunAnswer)),
         ("doctor", schema_for!(cmd::doctor::Diagnosis)),
+        ("kev", schema_for!(cmd::kev::KevStatus)),
     ]
 }
 
@@ -61,6 +62,11 @@ fn what_commands_print_fits_its_schema() {
     assert_eq!(fleet["schema"], "tidegate.fleet/1");
     let known = tidegate_world::Spec::generate(6, 2, 360, 7, tidegate_world::Faults::none());
     let target = known.hosts.iter().find(|host| host.missing > 0 && host.key.to_string().starts_with(&target)).unwrap().key.to_string();
+    let load = |outcome: &str| {
+        let loaded = json(&["kev", "load", "tests/scenarios/kev/feed.json", "--as", "kim", "--store", &store]);
+        assert_eq!((&loaded["outcome"], &loaded["subject"]), (&outcome.into(), &"KEV catalog 2026.11.20".into()), "{loaded}");
+        loaded
+    };
     for (name, document) in [
         ("summary", summary),
         ("status", status),
@@ -70,6 +76,10 @@ fn what_commands_print_fits_its_schema() {
         ("plan", json(&["plan", "--list", "--input", "examples/run-inputs/canary-small.json", "--fleet", "tests/scenarios/fleets/examples.json"])),
         ("doctor", json(&["doctor", "--fleet", "tests/scenarios/fleets/unready.json"])),
         ("decision", json(&["approve", &waiting, "--as", "kim", "--store", &store])),
+        ("kev", json(&["kev", "show", "--store", &store])),
+        ("decision", load("accepted")),
+        ("decision", load("duplicate")),
+        ("kev", json(&["kev", "show", "--store", &store])),
     ] {
         let schema = schemas().into_iter().find(|(known, _)| *known == name).unwrap().1;
         let validator = jsonschema::validator_for(&serde_json::to_value(schema).unwrap()).unwrap();

@@ -37,7 +37,7 @@ fn templates_are_what_the_code_needs_and_linters_have_nothing_to_say() {
 /// A check that finds nothing in wrong templates proves nothing.
 #[test]
 fn what_is_wrong_is_found() {
-    let wrong: [(&str, &str, &str, &str, &str); 16] = [
+    let wrong: [(&str, &str, &str, &str, &str); 17] = [
         ("hub.yaml", "Action: s3:PutObject", "Action: s3:GetObject", "rights", "report's role may not do `s3:PutObject`"),
         (
             "hub.yaml",
@@ -58,6 +58,7 @@ fn what_is_wrong_is_found() {
         ),
         ("spoke.yaml", "role/${HubPatchRoleName}", "role/*", "rights", "PatchExecRole trusts"),
         ("hub.yaml", "        Roots: organizations:ListRoots has no resource types.\n", "", "wildcards", "GateRole.Roots"),
+        ("spoke.yaml", "Action: iam:PassRole", "Action: iam:GetRole", "rights", "with `TakeBackups` may not do `iam:PassRole`"),
         ("spoke.yaml", "Action: events:PutEvents", "Action: events:PutEvent", "parliament", "PutEvent"),
         ("spoke.yaml", "state: [running, terminated]", "state: [running, stopped]", "patterns", "ec2-instance-state-change"),
         ("hub.yaml", "TIDEGATE_BUCKET: ", "TIDEGATE_BUCKETS: ", "settings", "report is not told `TIDEGATE_BUCKET`"),
@@ -221,8 +222,8 @@ fn deployed_roles_allow_what_is_needed_and_an_emulators_iam_refuses_the_rest() {
         [
             "BusTakesTheOrganization: AWS::Events::EventBusPolicy",
             "conditions: AWS::Region",
-            "BackupDocument: AWS::SSM::Document",
-            "ConfigRule: AWS::Config::ConfigRule"
+            "ConfigRule: AWS::Config::ConfigRule",
+            "BackupDocument: AWS::SSM::Document"
         ]
     );
 }

@@ -62,6 +62,7 @@ fn kind(parsed: &Parsed) -> &'static str {
             Event::Steer(_) => "steer",
             Event::Retry(_) => "retry",
             Event::RunAsked(_) => "run",
+            Event::KevLoaded(_) => "catalog",
             Event::RunStopped { .. } => "run stopped",
             Event::Tick { .. } => "tick",
             Event::Nudge(_) | Event::Answer(_) => "inner",

@@ -1,10 +1,14 @@
 //! Commands and flags, as docs/reference/cli.md promises them.
 
+mod kev;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tidegate_events::id::{AccountId, Region};
+
+pub use kev::{KevArgs, KevCommand, KevLoadArgs, KevShowArgs};
 
 /// Brings AWS fleets back to patch compliance: events in, waves gated and approved, instances patched, proof and evidence out.
 #[derive(Debug, Parser)]
@@ -55,6 +59,8 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Give a target, or everybody who failed in a campaign, another attempt.
     Retry(RetryArgs),
+    /// Load CISA's catalog of Known Exploited Vulnerabilities, or say which one is in force.
+    Kev(KevArgs),
     /// Look at records that were refused on AWS, and replay them.
     Refused(RefusedArgs),
     /// Check that a journal is intact.
@@ -303,7 +309,7 @@ pub struct WhoArgs {
     /// The URL of the console on AWS, instead of a store: who decides is the caller's AWS identity.
     #[arg(long, value_name = "URL", conflicts_with_all = ["by", "store"])]
     pub console: Option<String>,
-    /// Why; only a yes and `stop` go without it.
+    /// Why; only a yes, `stop` and `kev load` go without it.
     #[arg(long, default_value = "")]
     pub comment: String,
     /// Print one JSON document.

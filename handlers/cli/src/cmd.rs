@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod doctor_aws;
 pub mod explain;
 pub mod fleet;
+pub mod kev;
 pub mod later;
 #[cfg(feature = "aws")]
 pub mod on_aws;

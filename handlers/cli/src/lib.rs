@@ -61,6 +61,7 @@ pub fn run(command: Command) -> Result<u8, Failure> {
             Command::Pause(args) => cmd::controls::pause(&args).await,
             Command::Resume(args) => cmd::controls::resume(&args).await,
             Command::Retry(args) => cmd::controls::retry(&args).await,
+            Command::Kev(args) => cmd::kev::run(&args).await,
             Command::Refused(args) => cmd::refused::run(&args).await,
             Command::Verify(args) => cmd::verify::run(&args),
             Command::Policy(args) => cmd::policy::run(&args),

@@ -4,6 +4,7 @@
 mod control;
 pub mod coverage;
 pub mod http;
+mod kev;
 mod page;
 pub mod router;
 mod run;

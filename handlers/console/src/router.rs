@@ -80,14 +80,18 @@ impl<'a, S: Store + Tokens, C: Cloud, D: Decider> Console<'a, S, C, D> {
     /// # Errors
     /// When the store does not answer; nothing was decided.
     pub async fn answer(&self, request: &Request, now: Timestamp) -> Result<Response, EngineError> {
-        let most = if request.path == "/v1/runs" { crate::run::BODY_MAX } else { BODY_MAX };
+        let most = match request.path.as_str() {
+            "/v1/runs" => crate::run::BODY_MAX,
+            "/v1/kev" => crate::kev::BODY_MAX,
+            _ => BODY_MAX,
+        };
         if request.body.len() > most {
             return Ok(refuse(413, "the body is too large"));
         }
         let allow = match request.path.as_str() {
             "/approval" => "GET, HEAD, OPTIONS, POST",
             "/v1/asked" => "GET, HEAD, OPTIONS",
-            "/v1/decisions" | "/v1/controls" | "/v1/runs" => "OPTIONS, POST",
+            "/v1/decisions" | "/v1/controls" | "/v1/runs" | "/v1/kev" => "OPTIONS, POST",
             _ => {
                 return Ok(page::message(
                     404,
@@ -106,6 +110,7 @@ impl<'a, S: Store + Tokens, C: Cloud, D: Decider> Console<'a, S, C, D> {
             ("/v1/decisions", "POST") => self.decide_by_identity(request, now).await,
             ("/v1/controls", "POST") => self.control(request, now).await,
             ("/v1/runs", "POST") => self.ask_run(request, now).await,
+            ("/v1/kev", "POST") => self.load_kev(request, now).await,
             _ => {
                 let mut response = refuse(405, "this method is not taken here");
                 response.headers.push(("allow", allow.to_owned()));
@@ -240,6 +245,19 @@ impl<'a, S: Store + Tokens, C: Cloud, D: Decider> Console<'a, S, C, D> {
         let outcome = self.decider.take(&event, now).await.map_err(EngineError::Later)?;
         let taken = matches!(outcome, Outcome::Accepted | Outcome::Duplicate);
         Ok(Response::json(if taken { 200 } else { 409 }, &ask.answer(&by, &outcome)))
+    }
+
+    /// The KEV catalog: loaded by whoever the server has proven to ask.
+    async fn load_kev(&self, request: &Request, now: Timestamp) -> Result<Response, EngineError> {
+        let Some(by) = request.caller.clone() else { return Ok(no_identity()) };
+        let (version, event) = match crate::kev::read(&request.body, &by) {
+            Ok(read) => read,
+            Err(error) => return Ok(refuse(422, &error)),
+        };
+        // Whatever failed is done again by the next try with the same catalog.
+        let outcome = self.decider.take(&event, now).await.map_err(EngineError::Later)?;
+        let taken = matches!(outcome, Outcome::Accepted | Outcome::Duplicate);
+        Ok(Response::json(if taken { 200 } else { 409 }, &crate::kev::answer(&version, &by, &outcome)))
     }
 
     /// A token's record; `None` for whatever is not one.

@@ -23,6 +23,7 @@ impl Door {
                 | Event::LaneResumed { .. }
                 | Event::Steer(_)
                 | Event::Retry(_)
+                | Event::KevLoaded(_)
         );
         let is_ours = matches!(event, Event::Nudge(_) | Event::Answer(_) | Event::Tick { .. });
         match self {

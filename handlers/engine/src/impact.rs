@@ -100,9 +100,6 @@ pub async fn of_campaign<S: Store>(store: &S, campaign: &Campaign, subject: &Sub
         reboot,
         seen: &seen,
         before: before(store, &campaign.id).await?,
-        // Patch states are read of attempts only, and tell no severity.
-        severities: None,
-        known_exploited: None,
     };
     Ok(impact::note(&facts))
 }

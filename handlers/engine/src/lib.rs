@@ -9,6 +9,7 @@ pub mod error;
 pub mod handle;
 mod health;
 pub mod impact;
+mod lacking;
 mod mirror;
 pub mod perform;
 pub mod ports;

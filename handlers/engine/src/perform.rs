@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tidegate_events::Action;
 use tidegate_events::action::Nudge;
 use tidegate_events::entry::RunStep;
-use tidegate_events::event::{Answer, Event, RosterMember};
+use tidegate_events::event::{Answer, Described, Event, RosterMember};
 use tidegate_events::fact::Fact;
 use tidegate_events::id::{AccountId, BatchId, CampaignId, CellId, CommandId, InstanceId, Region, TargetKey, WaveId};
 use tidegate_rules::catalog::{Job, PATCH_COMPLIANCE, Runner};
@@ -177,8 +177,9 @@ impl<S: Store, C: Cloud> Engine<S, C> {
         let Ok(inventory) = self.cloud().inventory(None).await else { return Ok(Vec::new()) };
         let ous = inventory.ous.get(&account).cloned().unwrap_or_default();
         let found = self.cloud().describe(&spoke, &instances).await;
-        let answer = Answer::Described { campaign: campaign.clone(), account, region: region.clone(), chunk, members: members.to_vec(), found, ous };
-        self.answer(Event::Answer(answer), now).await
+        let lacking = self.lacking(&spoke, &found).await;
+        let described = Described { campaign: campaign.clone(), account, region: region.clone(), chunk, members: members.to_vec(), found, ous, lacking };
+        self.answer(Event::Answer(Answer::Described(Box::new(described))), now).await
     }
 
     /// Cuts a described campaign. Cells are written one by one; a crash in between is continued by doing all of it again.

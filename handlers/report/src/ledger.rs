@@ -229,6 +229,7 @@ impl Ledger {
             | Entry::RetryGranted(_)
             | Entry::ExemptionEnding(_)
             | Entry::Mirror(_)
+            | Entry::KevLoaded(_)
             | Entry::CalendarMoved { .. } => {}
         }
     }

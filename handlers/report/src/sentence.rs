@@ -3,7 +3,7 @@
 use std::fmt;
 
 use tidegate_events::Entry;
-use tidegate_events::deadline::DeadlineStep;
+use tidegate_events::deadline::{Deadline, DeadlineStep};
 use tidegate_events::entry::{ConfirmStep, PinStrength};
 use tidegate_events::fact::{Compliance, InvocationStatus, Verdict};
 use tidegate_events::health::HealthStep;
@@ -45,9 +45,10 @@ pub fn sentence(entry: &Entry, about: Option<&TargetKey>) -> Option<String> {
         Level::Lane => of_lane(entry),
     }?;
     // A person's name stays as it is written.
-    let begins_with_a_name =
-        matches!(entry, Entry::ApprovalTaken(_) | Entry::LaneResumed { .. } | Entry::CordMoved { .. } | Entry::Steered(_) | Entry::RetryGranted(_))
-            || matches!(entry, Entry::Health { step: HealthStep::Released { .. }, .. });
+    let begins_with_a_name = matches!(
+        entry,
+        Entry::ApprovalTaken(_) | Entry::LaneResumed { .. } | Entry::CordMoved { .. } | Entry::Steered(_) | Entry::RetryGranted(_) | Entry::KevLoaded(_)
+    ) || matches!(entry, Entry::Health { step: HealthStep::Released { .. }, .. });
     Some(if begins_with_a_name { ended(&text) } else { finished(&text) })
 }
 
@@ -60,7 +61,7 @@ fn about_target(entry: &Entry, about: &TargetKey) -> Option<String> {
             told_of_one(entry, &"it")
         }
         Entry::Deadline { target, step } if target == about => Some(of_deadline(step, &"it")),
-        Entry::ChunkDescribed { campaign, account, region, hosts, moved, .. } if (*account, region) == (about.account, &about.region) => {
+        Entry::ChunkDescribed { campaign, account, region, hosts, moved, deadlines, lacks, .. } if (*account, region) == (about.account, &about.region) => {
             if let Some((_, to, _)) = moved.iter().find(|(instance, ..)| *instance == about.instance) {
                 return Some(format!("for campaign {campaign} it was looked up: it {}", standing(to)));
             }
@@ -70,7 +71,10 @@ fn about_target(entry: &Entry, about: &TargetKey) -> Option<String> {
                 Ping::ConnectionLost => "its agent has not answered for a while",
                 Ping::Inactive => "its agent has not answered for a long time",
             };
-            Some(format!("for campaign {campaign} it was looked up: a {} host, {agent}", host.platform))
+            let missing = lacks.iter().find(|(instance, _)| *instance == about.instance).map(|(_, lacks)| format!("; {}", phrases::lacking(lacks)));
+            let due = deadlines.iter().find(|(instance, _)| *instance == about.instance).map(|(_, deadline)| format!("; {}", must(deadline, &"it")));
+            let (missing, due) = (missing.unwrap_or_default(), due.unwrap_or_default());
+            Some(format!("for campaign {campaign} it was looked up: a {} host, {agent}{missing}{due}", host.platform))
         }
         Entry::CellCut { cell, members, digest, .. } if here(cell, about) && members.iter().any(|m| m.instance == about.instance) => {
             Some(format!("it was put into wave {}, in cell {cell} of {} (digest {})", cell.wave, count(members.len() as u64, "target"), digest.short()))
@@ -251,7 +255,7 @@ fn level(entry: &Entry) -> Level<'_> {
         | Entry::Scheduled { .. }
         | Entry::BreachesTold { .. } => Level::Lane,
         Entry::Bulk(entry) => bulk::level(entry),
-        Entry::Steered(_) | Entry::RetryGranted(_) | Entry::ExemptionEnding(_) => Level::Lane,
+        Entry::Steered(_) | Entry::RetryGranted(_) | Entry::ExemptionEnding(_) | Entry::KevLoaded(_) => Level::Lane,
         Entry::CancelAsked(asked) => Level::Batch(&asked.batch),
     }
 }
@@ -369,8 +373,12 @@ fn of_lane(entry: &Entry) -> Option<String> {
         Entry::Steered(steer) => control::steered(steer),
         Entry::RetryGranted(retry) => control::retried(retry),
         Entry::Scheduled { schedule, step } => of_schedule(schedule, step),
-        Entry::BreachesTold { count: all } => format!("operators were told that targets are past their deadline, {} in all so far", number(*all)),
+        Entry::BreachesTold { count: all, kev } => {
+            let of_kev = if *kev > 0 { format!(", {} of them by a due date of the KEV catalog", number(*kev)) } else { String::new() };
+            format!("operators were told that targets are past their deadline, {} in all so far{of_kev}", number(*all))
+        }
         Entry::ExemptionEnding(ending) => control::ending(ending),
+        Entry::KevLoaded(load) => control::loaded(load),
         Entry::CalendarMoved { calendar, open, at, .. } => {
             format!("change calendar `{}` {} at {}", plain(calendar), if *open { "opened" } else { "closed" }, when(*at))
         }
@@ -394,16 +402,20 @@ fn of_schedule(schedule: &str, step: &ScheduleStep) -> String {
 
 fn of_deadline(step: &DeadlineStep, who: &dyn fmt::Display) -> String {
     match step {
-        DeadlineStep::Set { deadline } => format!(
-            "{who} must be patched by {}, as `{}` says ({}, version {}; non-compliant since {})",
-            when(deadline.at),
-            plain(&deadline.sla),
-            plain(&deadline.source),
-            plain(&deadline.version),
-            when(deadline.since)
-        ),
+        DeadlineStep::Set { deadline } => must(deadline, who),
         DeadlineStep::Breached { at } => format!("{who} was not patched by its deadline, {}", when(*at)),
     }
+}
+
+fn must(deadline: &Deadline, who: &dyn fmt::Display) -> String {
+    format!(
+        "{who} must be patched by {}, as `{}` says ({}, version {}; non-compliant since {})",
+        when(deadline.at),
+        plain(&deadline.sla),
+        plain(&deadline.source),
+        plain(&deadline.version),
+        when(deadline.since)
+    )
 }
 
 fn of_cell(entry: &Entry, cell: &CellId) -> String {

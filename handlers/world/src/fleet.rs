@@ -8,6 +8,7 @@ use tidegate_events::host::Platform;
 use tidegate_events::id::{AccountId, InstanceId, Region, TargetKey};
 
 use crate::locate;
+use crate::patch::PatchSpec;
 use crate::setup::SpokeSetup;
 use crate::spec::AccountState;
 
@@ -84,6 +85,9 @@ pub struct FleetInstance {
     /// Patches that it lacks.
     #[serde(default)]
     pub missing: u32,
+    /// The first of these by name, with severities and CVEs; the others are drawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<PatchSpec>,
     /// Whether its agent answers.
     #[serde(default = "yes")]
     pub online: bool,
@@ -127,6 +131,10 @@ impl Fleet {
             if !accounts.contains(&instance.account) {
                 return Err((format!("instances[{n}].account"), format!("account `{}` is not in `accounts`", instance.account)));
             }
+            if instance.patches.len() > usize::try_from(instance.missing).unwrap_or(usize::MAX) {
+                let (named, missing) = (instance.patches.len(), instance.missing);
+                return Err((format!("instances[{n}].patches"), format!("{named} are named, but `missing` is {missing}: expected no more than it lacks")));
+            }
             if let Some(before) = seen.insert((instance.account, &instance.region, &instance.instance), n) {
                 return Err((format!("instances[{n}].instance"), format!("`{}` is instances[{before}] already", instance.key())));
             }
@@ -167,6 +175,8 @@ mod tests {
         assert!(error.starts_with("fleet.json: instances[1].platform: unknown variant `BeOS`"), "{error}");
         let error = wrong(r#""missing":3"#, r#""missing":"3""#);
         assert!(error.starts_with("fleet.json: instances[0].missing: invalid type"), "{error}");
+        let error = wrong(r#""missing":3"#, r#""missing":0,"patches":[{"id":"a","severity":"Low","cves":["CVE-2026-1"]}]"#);
+        assert_eq!(error, "fleet.json: instances[0].patches: 1 are named, but `missing` is 0: expected no more than it lacks");
         let error = wrong(r#""missing":3"#, r#""colour":3"#);
         assert!(error.starts_with("fleet.json: instances[0].colour: unknown field `colour`"), "{error}");
         let error = wrong(r#","platform":"Windows""#, "");

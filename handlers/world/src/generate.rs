@@ -85,6 +85,7 @@ fn instance(seed: u64, account: AccountId, region: &Region, n: u64, number: u64,
         platform: if n % 3 == 1 { Platform::Windows } else { Platform::Linux },
         tags: tags.into_iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         missing: if dirty { u32::try_from(draw("missing").between(1, 12)).unwrap_or(1) } else { 0 },
+        patches: Vec::new(),
         online: true,
     })
 }
@@ -118,6 +119,7 @@ impl Spec {
         let hosts = fleet.instances.iter().map(|instance| HostSpec {
             tags: instance.tags.clone(),
             missing: instance.missing,
+            patches: instance.patches.clone(),
             troubles: if instance.online { Vec::new() } else { vec![Trouble::OFFLINE_ALWAYS] },
             ..HostSpec::new(instance.key(), instance.platform)
         });

@@ -8,6 +8,7 @@ use tidegate_events::id::{SnapshotId, TargetKey};
 
 use crate::clock::{DAY, HOUR, MINUTE, Ms, secs};
 use crate::draw::Draw;
+use crate::patch::PatchSpec;
 use crate::spec::{HostSpec, Trouble};
 
 /// What a run of the patch document reports to Systems Manager; every report replaces the one before (aws-facts 3.1).
@@ -63,6 +64,8 @@ pub(crate) struct Host {
     pub tags: BTreeMap<String, String>,
     pub announce: bool,
     pub troubles: Vec<Trouble>,
+    /// Patches that it lacks, where they are named.
+    pub patches: Vec<PatchSpec>,
 
     pub missing: u32,
     pub failed: u32,
@@ -129,6 +132,7 @@ impl Host {
             key: spec.key,
             tags: spec.tags,
             troubles: spec.troubles,
+            patches: spec.patches,
         }
     }
 

@@ -12,6 +12,7 @@ use tidegate_events::id::{AccountId, TargetKey};
 
 use crate::alarm::AlarmSpec;
 use crate::faults::Faults;
+use crate::patch::PatchSpec;
 use crate::setup::Rival;
 
 /// The Config rule that every account has (aws-facts 1.2).
@@ -201,6 +202,9 @@ pub struct HostSpec {
     /// Patches that its baseline approves and it does not have.
     #[serde(default)]
     pub missing: u32,
+    /// The first of these by name, with severities and CVEs; the others are drawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<PatchSpec>,
     /// When Config first says NON_COMPLIANT, in seconds after the start. `None` for a compliant host, and for one whose finding
     /// is fed from outside: then Config, and its aggregator, know nothing of it before our own first report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,13 +220,21 @@ pub struct HostSpec {
 impl HostSpec {
     /// A healthy, patched, untagged host.
     pub fn new(key: TargetKey, platform: Platform) -> Self {
-        Self { key, platform, tags: BTreeMap::new(), missing: 0, finding_after_secs: None, announce: false, troubles: Vec::new() }
+        Self { key, platform, tags: BTreeMap::new(), missing: 0, patches: Vec::new(), finding_after_secs: None, announce: false, troubles: Vec::new() }
     }
 
     /// Lacks so many patches; nobody says so yet.
     #[must_use]
     pub fn missing(mut self, patches: u32) -> Self {
         self.missing = patches;
+        self
+    }
+
+    /// Lacks this patch, beside those that it is said to lack before.
+    #[must_use]
+    pub fn lacks(mut self, patch: PatchSpec) -> Self {
+        self.missing = self.missing.saturating_add(1);
+        self.patches.push(patch);
         self
     }
 

@@ -13,6 +13,7 @@ use tidegate_events::patch::MissingPatch;
 
 use crate::clock::{DAY, MINUTE, Ms, SECOND, ms, secs, time};
 use crate::command::{Command, SendRecord, Slot};
+use crate::patch;
 use crate::state::{State, usize_of};
 use crate::wire;
 
@@ -297,7 +298,7 @@ impl State {
     pub fn missing_patches(&self, spoke: &Spoke, instance: &InstanceId) -> Option<Vec<MissingPatch>> {
         let host = self.find_in(spoke, instance).filter(|host| host.is_registered())?;
         let report = host.report.as_ref()?;
-        Some((1..=report.missing).map(|number| MissingPatch::read(&format!("package-{number}"), "Important", "")).collect())
+        Some(patch::missing(host, report))
     }
 }
 

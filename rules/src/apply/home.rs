@@ -60,6 +60,7 @@ pub fn home(entry: &Entry) -> Key {
         Entry::CordMoved { .. } | Entry::CalendarMoved { .. } | Entry::Scheduled { .. } | Entry::BreachesTold { .. } => Key::organization(),
         Entry::ExemptionEnding(_) => Key::exemptions(),
         Entry::Mirror(step) => crate::mirror::home(step),
+        Entry::KevLoaded(_) => Key::kev(),
         Entry::Bulk(entry) => crate::bulk::apply::home(entry),
     }
 }

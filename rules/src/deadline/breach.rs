@@ -7,7 +7,8 @@ use tidegate_events::action::NoticeKind;
 use tidegate_events::host::Host;
 use tidegate_events::id::TargetKey;
 
-use super::{About, Deadline, DeadlineStep, non_compliant_since, of_finding};
+use super::{About, Deadline, DeadlineStep, Kev, loading, non_compliant_since, of_finding};
+use crate::book::{Book, target_mut};
 use crate::campaign::notice;
 use crate::desk::{Desk, Missing, secs_between};
 use crate::key::Key;
@@ -56,10 +57,11 @@ pub fn look(desk: &mut Desk<'_>, target: &Target) -> Result<(), Missing> {
 /// # Errors
 /// When something is not loaded.
 pub fn tell(desk: &mut Desk<'_>) -> Result<(), Missing> {
-    if desk.policy().slas.is_empty() {
+    if desk.policy().slas.is_empty() && desk.policy().by_cve.is_none() {
         return Ok(());
     }
-    let (told, told_at) = desk.organization()?.breaches.map_or((0, None), |(count, at)| (count, Some(at)));
+    let organization = desk.organization()?;
+    let (told, told_at) = organization.breaches.map_or((0, None), |(count, at)| (count, Some(at)));
     let count = desk.count(&Key::breaches())?;
     let is_quiet = told_at.is_some_and(|at: Timestamp| secs_between(at, desk.now()) < QUIET_SECS);
     if count <= told || is_quiet {
@@ -67,15 +69,35 @@ pub fn tell(desk: &mut Desk<'_>) -> Result<(), Missing> {
     }
     let new = count - told;
     let targets = if new == 1 { "1 target is".to_owned() } else { format!("{new} targets are") };
-    let message = format!("{targets} past the deadline of the policy and not patched ({count} in all so far)");
+    let kev = if desk.policy().by_cve.is_some() { desk.count(&Key::kev_breaches())? } else { organization.kev_breaches };
+    let by_kev = match (kev.saturating_sub(organization.kev_breaches), new) {
+        (0, _) => String::new(),
+        (_, 1) => kev_words(desk, "by a due date")?,
+        (some, _) => kev_words(desk, &format!("{some} of them by a due date"))?,
+    };
+    let message = format!("{targets} past the deadline of the policy and not patched{by_kev} ({count} in all so far)");
     desk.ask(notice(NoticeKind::DeadlineBreach, &desk.policy().name, message, desk.now()));
-    desk.record(Entry::BreachesTold { count })
+    desk.record(Entry::BreachesTold { count, kev })
+}
+
+fn kev_words(desk: &Desk<'_>, by: &str) -> Result<String, Missing> {
+    let version = loading::version(desk)?.map(|version| format!(", now version {version}")).unwrap_or_default();
+    Ok(format!(", {by} of CISA's KEV catalog{version}"))
 }
 
 /// What a step makes true.
-pub(crate) fn apply(target: &mut Target, step: &DeadlineStep) {
+pub(crate) fn apply(book: &mut impl Book, key: &TargetKey, step: &DeadlineStep) -> Result<(), Missing> {
+    let target = target_mut(book, key)?;
     match step {
         DeadlineStep::Set { deadline } => target.deadline = Some(deadline.clone()),
-        DeadlineStep::Breached { at } => target.breached = Some(*at),
+        DeadlineStep::Breached { at } => {
+            target.breached = Some(*at);
+            let by_kev = target.deadline.as_ref().is_some_and(Kev::set);
+            book.add(Key::breaches(), 1, None);
+            if by_kev {
+                book.add(Key::kev_breaches(), 1, None);
+            }
+        }
     }
+    Ok(())
 }

@@ -7,11 +7,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::Value;
+use tidegate_events::kev::KevLoad;
 
 use super::Deadline;
 
 /// Much more than the feed, which has some 1.5 MB.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What its deadlines name as their source.
+const SOURCE: &str = "CISA KEV catalog";
 
 /// The catalog.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,6 +114,22 @@ impl Kev {
         Ok(kev)
     }
 
+    /// The catalog that somebody has loaded.
+    pub fn of(load: &KevLoad) -> Self {
+        let entry = |(cve, due): (&String, &Date)| (cve.clone(), KevEntry { due: *due, added: None, ransomware: false });
+        Self { version: load.version.clone(), released: load.released, faults: Vec::new(), entries: load.due.iter().map(entry).collect() }
+    }
+
+    /// CVEs and their due dates: what is loaded of it.
+    pub fn due(&self) -> BTreeMap<String, Date> {
+        self.entries.iter().map(|(cve, entry)| (cve.clone(), entry.due)).collect()
+    }
+
+    /// Whether a deadline is one of this catalog's, of whatever version.
+    pub fn set(deadline: &Deadline) -> bool {
+        deadline.source == SOURCE
+    }
+
     /// The entry of a CVE.
     pub fn get(&self, cve: &str) -> Option<&KevEntry> {
         self.entries.get(cve)
@@ -129,6 +149,6 @@ impl Kev {
     pub fn deadline(&self, cve: &str, since: Timestamp) -> Option<Deadline> {
         let entry = self.get(cve)?;
         let at = entry.due.tomorrow().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
-        Some(Deadline { at, since, sla: format!("kev {cve}"), source: "CISA KEV catalog".to_owned(), version: self.version.clone() })
+        Some(Deadline { at, since, sla: format!("kev {cve}"), source: SOURCE.to_owned(), version: self.version.clone() })
     }
 }

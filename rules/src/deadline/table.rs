@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Deadline, days_after};
 
 /// How much an attacker gains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Impact {
     /// Some control.
@@ -44,7 +44,8 @@ impl Remedy {
 }
 
 /// A decision table: every combination has exactly one row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "File", into = "File")]
 pub struct DecisionTable {
     /// What it is called.
     pub name: String,
@@ -77,25 +78,57 @@ pub enum TableError {
     },
 }
 
-#[derive(Deserialize)]
+/// A table as it is written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    source: String,
-    version: String,
-    row: Vec<Row>,
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) source: String,
+    pub(crate) version: String,
+    pub(crate) row: Vec<Row>,
 }
 
-#[derive(Deserialize)]
+/// One row of it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
-    kev: bool,
-    exposed: bool,
-    automatable: bool,
-    impact: Impact,
-    days: Option<u32>,
-    #[serde(default)]
-    triage: bool,
+pub(crate) struct Row {
+    pub(crate) kev: bool,
+    pub(crate) exposed: bool,
+    pub(crate) automatable: bool,
+    pub(crate) impact: Impact,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) days: Option<u32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) triage: bool,
+}
+
+impl From<DecisionTable> for File {
+    fn from(table: DecisionTable) -> Self {
+        let row = |((kev, exposed, automatable, impact), remedy): ((bool, bool, bool, Impact), Remedy)| Row {
+            kev,
+            exposed,
+            automatable,
+            impact,
+            days: remedy.days,
+            triage: remedy.triage,
+        };
+        Self { name: table.name, source: table.source, version: table.version, row: table.rows.into_iter().map(row).collect() }
+    }
+}
+
+impl TryFrom<File> for DecisionTable {
+    type Error = TableError;
+
+    fn try_from(file: File) -> Result<Self, TableError> {
+        let mut rows = BTreeMap::new();
+        for (kev, exposed, automatable, impact) in combinations() {
+            let same: Vec<&Row> =
+                file.row.iter().filter(|row| (row.kev, row.exposed, row.automatable, row.impact) == (kev, exposed, automatable, impact)).collect();
+            let [row] = same.as_slice() else { return Err(TableError::Rows { kev, exposed, automatable, impact, found: same.len() }) };
+            rows.insert((kev, exposed, automatable, impact), Remedy { days: row.days, triage: row.triage });
+        }
+        Ok(Self { name: file.name, source: file.source, version: file.version, rows })
+    }
 }
 
 /// The table of CISA's Binding Operational Directive 26-04.
@@ -113,14 +146,7 @@ impl DecisionTable {
     /// When it is not such a file, or a combination has no row or two.
     pub fn parse(text: &str) -> Result<Self, TableError> {
         let file: File = toml::from_str(text).map_err(|error| TableError::Form(error.to_string()))?;
-        let mut rows = BTreeMap::new();
-        for (kev, exposed, automatable, impact) in combinations() {
-            let same: Vec<&Row> =
-                file.row.iter().filter(|row| (row.kev, row.exposed, row.automatable, row.impact) == (kev, exposed, automatable, impact)).collect();
-            let [row] = same.as_slice() else { return Err(TableError::Rows { kev, exposed, automatable, impact, found: same.len() }) };
-            rows.insert((kev, exposed, automatable, impact), Remedy { days: row.days, triage: row.triage });
-        }
-        Ok(Self { name: file.name, source: file.source, version: file.version, rows })
+        Self::try_from(file)
     }
 
     /// What the table asks for: the strictest of all rows that what is known does not exclude.

@@ -1,3 +1,5 @@
+mod by_cve;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

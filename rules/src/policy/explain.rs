@@ -22,6 +22,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
     said.push(retry(policy));
     said.extend(exemptions(policy));
     said.extend(slas(policy));
+    said.extend(by_cve(policy));
     said.extend(schedules(policy));
     let belts = &policy.belts;
     said.push(format!("A bulk run of more than {} targets, or of more than {} of the inventory, is refused.", belts.targets_max, belts.share_max));
@@ -352,9 +353,36 @@ fn slas(policy: &Policy) -> Vec<String> {
         format!("{whom} must be patched within {days} of its first finding{severe} (`{}`: {asks}{}, version {}).", sla.name, sla.source, sla.version)
     };
     let mut said: Vec<String> = policy.slas.iter().map(one).collect();
-    if !said.is_empty() {
+    if !said.is_empty() || policy.by_cve.is_some() {
         said.push("Within a wave, who is due first is patched first; operators are told when a deadline passes.".to_owned());
     }
+    said
+}
+
+fn by_cve(policy: &Policy) -> Vec<String> {
+    let Some(rules) = &policy.by_cve else { return Vec::new() };
+    let mut said =
+        vec!["When a campaign closes, the patches that each of its instances lacks are read, one call each; where nobody can say, nothing changes.".to_owned()];
+    if rules.kev {
+        said.push(
+            "A missing patch for a CVE of the KEV catalog is due by that catalog's due date, as soon as somebody has loaded one (`tidegate kev load`)."
+                .to_owned(),
+        );
+    }
+    if let Some(table) = &rules.table {
+        let exposed = match &rules.exposed {
+            Some(select) => format!("instances with {} count as reachable from the internet, all others do not", selected(select)),
+            None => "nobody says which instances the internet reaches, so that the strictest row counts".to_owned(),
+        };
+        said.push(format!(
+            "Each CVE of a missing patch is due as the decision table `{}` says ({}, version {}), whatever is earlier; {exposed}.",
+            table.name, table.source, table.version
+        ));
+    }
+    said.push(match rules.relax {
+        true => "By that, a deadline may become earlier or, while it is not broken, later.".to_owned(),
+        false => "By that, a deadline may become earlier, never later.".to_owned(),
+    });
     said
 }
 

@@ -65,6 +65,13 @@ pub fn lint(policy: &Policy) -> Vec<Lint> {
             "an emergency policy with windows collects fast and then waits for a window all the same: remove the windows, or `emergency`".to_owned(),
         );
     }
+    if policy.by_cve.as_ref().is_some_and(|rules| rules.table.is_some() && !rules.kev) {
+        say(
+            "table-without-kev",
+            "the decision table does not know which CVEs are exploited: every one is taken to be, and gets the strictest row: set `kev` in `[by_cve]`"
+                .to_owned(),
+        );
+    }
     for window in &policy.windows {
         let usable = window.duration_secs.saturating_sub(window.cutoff_secs);
         let backup = policy.backup.as_ref().map_or(0, |rule| rule.timeout_secs);

@@ -1,6 +1,7 @@
 //! TOML to [`Policy`]: everything that can be wrong is found here, all of it at once, each with its place and with what is
 //! expected instead. Past this a policy is right by construction.
 
+mod cves;
 mod parts;
 mod times;
 
@@ -20,7 +21,7 @@ const EXECUTION_SECS: std::ops::RangeInclusive<u32> = 60..=172_800;
 /// Much more than any policy that a person wrote, and little enough to be pinned in one item of the store.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "name",
     "description",
     "environment",
@@ -42,6 +43,7 @@ const KEYS: [&str; 24] = [
     "belts",
     "schedule",
     "sla",
+    "by_cve",
     "hooks",
     "backup",
     "health",
@@ -119,6 +121,7 @@ fn policy(top: &Section<'_>, catalog: &Catalog) -> Policy {
         belts: parts::belts(top),
         schedules: times::schedules(top),
         slas: times::slas(top),
+        by_cve: cves::by_cve(top),
         execution_timeout_secs: top.secs("execution_timeout_secs", EXECUTION_SECS).map_or(defaults::EXECUTION_TIMEOUT_SECS, |secs| secs.value),
         bulk_run: None,
         hooks: parts::hooks(top, "`[hooks]`"),

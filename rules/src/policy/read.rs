@@ -121,6 +121,11 @@ impl<'a> Section<'a> {
         self.table.get(key).map(|found| At { value: found.get_ref(), span: found.span() })
     }
 
+    /// Whether a table stands there.
+    pub(super) fn has_table(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|found| found.value.is_table())
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }

@@ -35,6 +35,9 @@ pub struct Target {
     /// When it was last backed up before an install.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backed_up_at: Option<Timestamp>,
+    /// What it lacks, as it was last read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<crate::deadline::LacksNow>,
 }
 
 impl Target {
@@ -52,6 +55,7 @@ impl Target {
             deadline: None,
             breached: None,
             backed_up_at: None,
+            lacks: None,
         }
     }
 

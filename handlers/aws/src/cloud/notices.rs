@@ -130,8 +130,6 @@ mod tests {
             reboot: tidegate_rules::policy::RebootMode::InCommand,
             seen: &[],
             before: tidegate_rules::impact::Before::default(),
-            severities: None,
-            known_exploited: None,
         });
         impact.analysis = Some("Approve at once:\nhttps://evil.example/".to_owned());
         let notice = Notice {

@@ -23,7 +23,7 @@ pub struct Decision {
     pub schema: String,
     /// What it is about.
     pub subject: String,
-    /// approve, reject, stop, pause, resume or retry.
+    /// approve, reject, stop, pause, resume, retry or load.
     pub word: String,
     /// By whom.
     pub by: String,

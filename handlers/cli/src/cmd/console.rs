@@ -8,6 +8,7 @@ use tidegate_aws::clients::Hub;
 use tidegate_aws::console::{Answer, Console};
 use tidegate_events::event::{Subject, Word};
 use tidegate_events::id::Digest;
+use tidegate_rules::deadline::Kev;
 
 use crate::args::{ApproveArgs, WhoArgs};
 use crate::cmd::approve::{self, Decision};
@@ -104,6 +105,21 @@ pub async fn steer(url: &str, word: &str, subject: &str, kill: bool, who: &WhoAr
     let body = serde_json::to_vec(&Said { word, subject, kill, comment: &who.comment })
         .map_err(|error| Failure::machine("the word can't be written as JSON", &error))?;
     let answer = console.post("/v1/controls", body).await.map_err(|error| Failure::Usage(format!("{error}; give the same word again: it counts once")))?;
+    match serde_json::from_slice::<Decision>(&answer.body) {
+        Ok(decision) if matches!(answer.status, 200 | 409) => approve::answer(decision, who.json),
+        _ => Err(refused(url, &answer)),
+    }
+}
+
+/// Loads a KEV catalog there.
+///
+/// # Errors
+/// When the console can't be asked or does not know this caller, or (exit 1) the catalog was not taken.
+pub async fn load_kev(url: &str, kev: &Kev, force: bool, who: &WhoArgs) -> Result<u8, Failure> {
+    let console = Console::new(Hub::load(None, tidegate_aws::trust::Trust::System).await, url).map_err(Failure::Usage)?;
+    let body = serde_json::json!({ "version": kev.version, "released": kev.released, "due": kev.due(), "force": force, "comment": who.comment });
+    let body = serde_json::to_vec(&body).map_err(|error| Failure::machine("the catalog can't be written as JSON", &error))?;
+    let answer = console.post("/v1/kev", body).await.map_err(|error| Failure::Usage(format!("{error}; load it again: it counts once")))?;
     match serde_json::from_slice::<Decision>(&answer.body) {
         Ok(decision) if matches!(answer.status, 200 | 409) => approve::answer(decision, who.json),
         _ => Err(refused(url, &answer)),

@@ -1,6 +1,7 @@
 //! What named people did with the controls, as sentences.
 
 use tidegate_events::control::{Cancelling, ExemptionEnding, Retried, Retry, Steer, Steered};
+use tidegate_events::kev::KevLoad;
 
 use super::phrases::quoted;
 use crate::words::{count, plain, when};
@@ -31,4 +32,10 @@ pub(super) fn cancelling(asked: &Cancelling) -> String {
     let part = |n: usize, what: &str| (n > 0).then(|| format!("{} {what}", count(n as u64, "invocation")));
     let parts: Vec<String> = [part(asked.undelivered.len(), "not delivered"), part(asked.running.len(), "running")].into_iter().flatten().collect();
     format!("the stop cord cancels the command of batch {}: {}", asked.batch, parts.join(", "))
+}
+
+pub(super) fn loaded(load: &KevLoad) -> String {
+    let force = if load.force { ", although it is older or smaller than the one before" } else { "" };
+    let entries = count(load.due.len() as u64, "CVE");
+    format!("{} loaded the KEV catalog, version {}, with {entries}{force}{}", load.by, plain(&load.version), quoted(&load.comment))
 }

@@ -3,8 +3,9 @@
 use tidegate_events::entry::{ClearanceRecord, Count, Lag, Outcome, Standing};
 use tidegate_events::event::{Approval, Subject, Word};
 use tidegate_events::id::InstanceId;
+use tidegate_events::patch::Lacks;
 
-use crate::words::{list, number, plain, when};
+use crate::words::{count, list, number, plain, when};
 
 /// What became of a member.
 pub(crate) fn fate(outcome: &Outcome) -> String {
@@ -116,4 +117,17 @@ pub(crate) fn and_more(names: &[String], all: usize) -> String {
         0 => names.join(", "),
         more => format!("{} and {} more", names.join(", "), number(more as u64)),
     }
+}
+
+/// What it lacks.
+pub(crate) fn lacking(lacks: &Lacks) -> String {
+    let total = lacks.severities.values().map(|n| u64::from(*n)).fold(0, u64::saturating_add);
+    let parts: Vec<String> = lacks.severities.iter().map(|(severity, n)| format!("{n} {severity}")).collect();
+    let exploited = match (lacks.exploited, &lacks.kev) {
+        (Some(n), Some(version)) => {
+            format!(", {} of them for a CVE of the KEV catalog, version {}", if n == 0 { "none".to_owned() } else { number(u64::from(n)) }, plain(version))
+        }
+        _ => String::new(),
+    };
+    format!("it lacks {} ({}){exploited}", count(total, "patch").replace("patchs", "patches"), parts.join(", "))
 }

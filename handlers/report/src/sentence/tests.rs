@@ -12,6 +12,8 @@ use tidegate_events::health::{Cause, HealthStep, Severity};
 use tidegate_events::hold::Hold;
 use tidegate_events::host::{Host, Platform};
 use tidegate_events::id::{CampaignId, Digest, WaveId};
+use tidegate_events::kev::KevLoad;
+use tidegate_events::patch::{Lacks, Severity as Sev};
 
 use super::*;
 use crate::sample::{SNAPSHOT, clearance, member, target};
@@ -133,9 +135,38 @@ fn core_cases() -> Vec<Case> {
                 moved: vec![],
                 due: Default::default(),
                 deadlines: vec![],
+                lacks: vec![],
             },
             "For campaign patch-default.1, 2 hosts in 111122223333/eu-west-1 can be patched; 0 members can't.",
             "For campaign patch-default.1 it was looked up: a Linux host, its agent answers.",
+        ),
+        (
+            Entry::ChunkDescribed {
+                campaign: campaign.clone(),
+                account: key.account,
+                region: key.region.clone(),
+                chunk: 0,
+                hosts: vec![host(0)],
+                rules: vec![],
+                moved: vec![],
+                due: Default::default(),
+                deadlines: vec![(
+                    key.instance.clone(),
+                    Deadline {
+                        at: at("10:00"),
+                        since: at("09:00"),
+                        sla: "kev CVE-2026-1111".into(),
+                        source: "CISA KEV catalog".into(),
+                        version: "2026.03.01".into(),
+                    },
+                )],
+                lacks: vec![(
+                    key.instance.clone(),
+                    Lacks { severities: [(Sev::Critical, 1), (Sev::Low, 2)].into(), exploited: Some(1), kev: Some("2026.03.01".into()) },
+                )],
+            },
+            "For campaign patch-default.1, 1 host in 111122223333/eu-west-1 can be patched; 0 members can't.",
+            "For campaign patch-default.1 it was looked up: a Linux host, its agent answers; it lacks 3 patches (1 Critical, 2 Low), 1 of them for a CVE of the KEV catalog, version 2026.03.01; it must be patched by 2026-03-02 10:00 UTC, as `kev CVE-2026-1111` says (CISA KEV catalog, version 2026.03.01; non-compliant since 2026-03-02 09:00 UTC).",
         ),
         (
             Entry::ChunkDescribed {
@@ -148,6 +179,7 @@ fn core_cases() -> Vec<Case> {
                 moved: vec![(key.instance.clone(), Standing::Unmanaged { why: "no agent".into() }, "looked up".into())],
                 due: Default::default(),
                 deadlines: vec![],
+                lacks: vec![],
             },
             "For campaign patch-default.1, 0 hosts in 111122223333/eu-west-1 can be patched; 1 member can't.",
             "For campaign patch-default.1 it was looked up: it is not managed by Systems Manager: no agent.",
@@ -443,7 +475,24 @@ fn core_cases() -> Vec<Case> {
             "carol let wave patch-default.1.w1 go on although alarm `errors` is in ALARM: “known”.",
             "",
         ),
-        (Entry::BreachesTold { count: 1200 }, "Operators were told that targets are past their deadline, 1,200 in all so far.", ""),
+        (Entry::BreachesTold { count: 1200, kev: 0 }, "Operators were told that targets are past their deadline, 1,200 in all so far.", ""),
+        (
+            Entry::BreachesTold { count: 1200, kev: 3 },
+            "Operators were told that targets are past their deadline, 1,200 in all so far, 3 of them by a due date of the KEV catalog.",
+            "",
+        ),
+        (
+            Entry::KevLoaded(Box::new(KevLoad {
+                version: "2026.03.01".into(),
+                released: None,
+                due: [("CVE-2026-1111".to_owned(), "2026-03-20".parse().unwrap())].into(),
+                force: false,
+                by: "carol".parse().unwrap(),
+                comment: "weekly".into(),
+            })),
+            "carol loaded the KEV catalog, version 2026.03.01, with 1 CVE: “weekly”.",
+            "",
+        ),
         (
             Entry::Scheduled { schedule: "weekly".into(), step: ScheduleStep::Noted { timing: digest, next: Some(at("10:00")) } },
             "Schedule `weekly` was met; it fires next at 2026-03-02 10:00 UTC.",

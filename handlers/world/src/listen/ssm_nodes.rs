@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tidegate_events::fact::Operation;
 use tidegate_events::host::Platform;
 use tidegate_events::id::InstanceId;
+use tidegate_events::patch::Severity;
 
 use super::answer::{Answer, Asked, Refusal, compact, epoch};
 use super::page::{self, Page};
@@ -12,6 +13,7 @@ use super::read;
 use super::ssm::{instance, instances, invalid_instances};
 use crate::clock::{MINUTE, iso_secs};
 use crate::host::{Host, Report};
+use crate::patch::{self, Listed, installed};
 use crate::ssm::IDS_MAX;
 use crate::state::State;
 use crate::wire;
@@ -187,41 +189,19 @@ pub(super) fn describe_instance_patch_states(asked: &mut Asked<'_>, body: &[u8])
     Ok(compact(json!({ "InstancePatchStates": lines, "NextToken": next })))
 }
 
-/// How many patches a host has had all along.
-fn installed(host: &Host) -> u32 {
-    u32::try_from(host.id % 40).unwrap_or(0) + 20
-}
-
-/// One patch of a report.
-struct Patch {
-    title: String,
-    id: String,
-    state: &'static str,
-    is_installed: bool,
-}
-
-fn patches(host: &Host, report: &Report) -> Vec<Patch> {
-    let groups = [
-        ("MISSING", report.missing, false),
-        ("FAILED", report.failed, false),
-        ("INSTALLED_PENDING_REBOOT", report.pending, true),
-        ("INSTALLED_REJECTED", report.rejected, true),
-        ("INSTALLED", installed(host), true),
-    ];
-    let is_windows = host.platform == Platform::Windows;
-    let one = |number: u32, state: &'static str, is_installed: bool| {
-        let id = if is_windows { format!("KB{}", 5_000_000 + number) } else { format!("package-{number}.x86_64:0:1.{number}-1.amzn2023") };
-        Patch { title: format!("Security update {number}"), id, state, is_installed }
-    };
-    let mut number = 0;
-    let mut patches = Vec::new();
-    for (state, count, is_installed) in groups {
-        for _ in 0..count.min(10_000) {
-            number += 1;
-            patches.push(one(number, state, is_installed));
-        }
+/// The words of compliance items are others than those of patches.
+fn compliance_severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "CRITICAL",
+        Severity::Important => "HIGH",
+        Severity::Medium => "MEDIUM",
+        Severity::Low => "LOW",
+        Severity::Unspecified => "UNSPECIFIED",
     }
-    patches
+}
+
+fn title(listed: &Listed) -> String {
+    format!("Security update {}", listed.patch.id)
 }
 
 #[derive(Deserialize)]
@@ -248,14 +228,15 @@ pub(super) fn describe_instance_patches(asked: &mut Asked<'_>, body: &[u8]) -> A
     let page = Page::at(asked, &format!("{id} {states:?}"), page::size(describe.max_results, "maxResults", (10, 50, 100))?, describe.next_token.as_deref())?;
     let host = asked.inner.state.find_in(&asked.spoke, &id).filter(|host| host.is_registered());
     let host = host.ok_or_else(|| invalid_instances(asked, std::slice::from_ref(&id)))?;
-    let all = host.report.as_ref().map_or_else(Vec::new, |report| patches(host, report));
+    let all = host.report.as_ref().map_or_else(Vec::new, |report| patch::listed(host, report));
     let all = all.into_iter().filter(|patch| states.as_ref().is_none_or(|states| states.contains(&patch.state.to_lowercase().replace('_', ""))));
     let (found, next) = page.cut(all.collect());
     let ended = host.report.as_ref().map_or(0, |report| report.ended);
-    let line = |patch: Patch| {
+    let platform = host.platform;
+    let line = |listed: Listed| {
         json!({
-            "Title": patch.title, "KBId": patch.id, "Classification": "Security", "Severity": "Important", "State": patch.state,
-            "InstalledTime": epoch(if patch.is_installed { ended } else { 0 }), "CVEIds": "",
+            "Title": title(&listed), "KBId": listed.patch.id, "Classification": "Security", "Severity": listed.severity(platform), "State": listed.state,
+            "InstalledTime": epoch(if listed.is_installed { ended } else { 0 }), "CVEIds": listed.cve_ids(),
         })
     };
     let lines: Vec<Value> = found.into_iter().map(line).collect();
@@ -298,7 +279,7 @@ pub(super) fn list_compliance_items(asked: &mut Asked<'_>, body: &[u8]) -> Answe
     let hosts = state.hosts_in(&asked.spoke).filter(|host| host.is_registered() && (ids.is_empty() || ids.contains(&host.key.instance)));
     let mut lines = Vec::new();
     for (host, report) in hosts.filter_map(|host| Some((host, host.report.as_ref()?))) {
-        for patch in patches(host, report) {
+        for patch in patch::listed(host, report) {
             let status = if patch.state == "INSTALLED" { "COMPLIANT" } else { "NON_COMPLIANT" };
             if is_wanted("ComplianceType", "Patch") && is_wanted("Status", status) {
                 lines.push((host, report, patch, status));
@@ -306,14 +287,15 @@ pub(super) fn list_compliance_items(asked: &mut Asked<'_>, body: &[u8]) -> Answe
         }
     }
     let (lines, next) = page.cut(lines);
-    let line = |(host, report, patch, status): (&Host, &Report, Patch, &str)| {
+    let line = |(host, report, listed, status): (&Host, &Report, Listed, &str)| {
+        let severity = listed.severity(host.platform);
         json!({
-            "ComplianceType": "Patch", "ResourceType": "ManagedInstance", "ResourceId": host.key.instance, "Id": patch.id, "Title": patch.title,
-            "Status": status, "Severity": if status == "COMPLIANT" { "UNSPECIFIED" } else { "HIGH" },
+            "ComplianceType": "Patch", "ResourceType": "ManagedInstance", "ResourceId": host.key.instance, "Id": listed.patch.id, "Title": title(&listed),
+            "Status": status, "Severity": if status == "COMPLIANT" { "UNSPECIFIED" } else { compliance_severity(listed.patch.severity) },
             "ExecutionSummary": { "ExecutionTime": epoch(report.ended), "ExecutionId": "", "ExecutionType": "Command" },
             "Details": {
-                "PatchBaselineId": wire::baseline(state, host, report.own_baseline), "PatchState": patch.state, "PatchSeverity": "Important",
-                "Classification": "Security", "DocumentName": "AWS-RunPatchBaseline", "InstalledTime": if patch.is_installed { iso_secs(report.ended) } else { String::new() },
+                "PatchBaselineId": wire::baseline(state, host, report.own_baseline), "PatchState": listed.state, "PatchSeverity": severity,
+                "Classification": "Security", "DocumentName": "AWS-RunPatchBaseline", "InstalledTime": if listed.is_installed { iso_secs(report.ended) } else { String::new() },
             },
         })
     };

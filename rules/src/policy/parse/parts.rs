@@ -136,6 +136,9 @@ pub(super) fn check_entry(top: &Section<'_>, policy: &Policy) {
     if policy.backup.is_some() && entry.runner == Runner::Report {
         top.report.at(&span, format!("the policy names a backup, but catalog entry `{}` installs nothing: remove `[backup]`", entry.name));
     }
+    if policy.by_cve.is_some() && !entry.pins_patches() {
+        top.report.at(&span, format!("`[by_cve]` asks for missing patches, but catalog entry `{}` installs none: remove it", entry.name));
+    }
     if policy.reboot == RebootMode::Separate && entry.pins_patches() && !entry.steps.contains_key(&Step::Reboot) {
         top.report.at(&span, format!("`reboot = \"separate\"` needs a reboot step, which catalog entry `{}` does not have", entry.name));
     }
@@ -378,8 +381,13 @@ pub(super) fn exemptions(top: &Section<'_>) -> Vec<Exemption> {
 
 /// The `select` of a wave or exemption.
 pub(super) fn select(outer: &Section<'_>) -> Selector {
-    let name = format!("`select` of {}", outer.name);
-    let Some(section) = outer.table("select", name, &["tags", "accounts", "regions", "platforms", "ous"]) else {
+    selector(outer, "select")
+}
+
+/// Who is meant, under this key.
+pub(super) fn selector(outer: &Section<'_>, key: &str) -> Selector {
+    let name = format!("`{key}` of {}", outer.name);
+    let Some(section) = outer.table(key, name, &["tags", "accounts", "regions", "platforms", "ous"]) else {
         return Selector::default();
     };
     let mut select = Selector::default();

@@ -179,7 +179,7 @@ fn all_errors_come_together_in_the_order_of_the_file() {
         errors(text),
         [
             "p.toml:1:8: the name `My Policy` is wrong: expected 1 to 58 lower-case letters, digits or `-`",
-            "p.toml:2:1: unknown key `quorom` in the policy: expected one of `name`, `description`, `environment`, `remediation`, `execution_timeout_secs`, `reboot`, `failure_budget`, `calendars`, `collect`, `approval`, `blast_radius`, `group`, `wave`, `window`, `freeze`, `retry`, `exemption`, `exemptions`, `belts`, `schedule`, `sla`, `hooks`, `backup` and `health`",
+            "p.toml:2:1: unknown key `quorom` in the policy: expected one of `name`, `description`, `environment`, `remediation`, `execution_timeout_secs`, `reboot`, `failure_budget`, `calendars`, `collect`, `approval`, `blast_radius`, `group`, `wave`, `window`, `freeze`, `retry`, `exemption`, `exemptions`, `belts`, `schedule`, `sla`, `by_cve`, `hooks`, `backup` and `health`",
             "p.toml:5:10: `quorum` in `[approval]` must be a whole number of people from 0 to 10, not the string \"2\"",
             "p.toml:6:5: unknown key `expires` in `[approval]`: did you mean `expires_secs`?",
             "p.toml:9:8: `0 2 * * *` has 5 fields: expected six (minutes hours day-of-month month day-of-week year), such as `cron(0 2 ? * SUN *)`, in window `ö`",
