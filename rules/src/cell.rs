@@ -16,7 +16,7 @@ use crate::gate;
 use crate::key::Key;
 use crate::policy::RebootMode;
 use crate::state::{Campaign, CampaignPhase, Cell, SeatAt, State, Target, WaveStage};
-use crate::{backup, blast_radius, bulk, exemption};
+use crate::{backup, blast_radius, bulk, exemption, mirror};
 
 /// Targets of one command at most: SSM takes 50 ids (aws-facts 3.2).
 pub const BATCH_MEMBERS_MAX: usize = 50;
@@ -26,6 +26,8 @@ pub const SILENCE_SECS: i64 = 30 * 60;
 pub const CONFIRM_SECS: i64 = 3600;
 /// How long after it was asked Config's word is read, in seconds.
 const READ_AFTER_SECS: i64 = 600;
+/// Members whose exemption began after the cut and that leave in one transaction, at most: each is an item of it.
+const EXEMPT_MAX: usize = 60;
 /// Members dismissed in one transaction at most.
 const DISMISS_MAX: usize = 80;
 
@@ -61,18 +63,45 @@ fn targets<'d>(desk: &'d Desk<'_>, cell: &Cell, instances: &[InstanceId]) -> Res
 /// The wave's turn has come: who is compliant, exempt, gone or elsewhere by now is dropped. Shrinking needs no new yes.
 fn seal(desk: &mut Desk<'_>, campaign: &Campaign, cell: &Cell) -> Result<(), Missing> {
     let members: Vec<InstanceId> = cell.at(SeatAt::Waiting).map(|member| member.instance.clone()).collect();
-    let dropped = unfit(desk, campaign, cell, &members, SeatAt::Waiting)?;
-    let none_left = dropped.len() == members.len();
-    desk.record(Entry::CellSealed { cell: cell.id.clone(), dropped })?;
-    if none_left {
+    let unfit = unfit(desk, campaign, cell, &members, SeatAt::Waiting)?;
+    let dropped = drop_unfit(desk, cell, unfit)?;
+    if dropped == members.len() {
         desk.record(Entry::CellDone { cell: cell.id.clone() })?;
     }
     desk.ask(Action::Nudge(Nudge::Campaign(campaign.id.clone())));
     Ok(())
 }
 
+/// Who must not be in a batch of this cell.
+struct Unfit {
+    instance: InstanceId,
+    why: String,
+    /// Where it stands from now on, where an exemption is why.
+    exempt: Option<Standing>,
+}
+
+/// Seals the cell without these; gives how many left. INVARIANT (nothing lost): who is exempt by now stands so from here on, and is looked at
+/// again when that ends. Beyond what one transaction holds they stay where they are, and leave when a batch would take them.
+fn drop_unfit(desk: &mut Desk<'_>, cell: &Cell, unfit: Vec<Unfit>) -> Result<usize, Missing> {
+    let (mut dropped, mut exempt) = (Vec::new(), Vec::new());
+    for Unfit { instance, why, exempt: standing } in unfit {
+        if let Some(to) = standing {
+            if exempt.len() == EXEMPT_MAX {
+                continue;
+            }
+            desk.record(Entry::Moved { target: cell.id.target(&instance), to, verdict: None, why: why.clone() })?;
+            exempt.push(instance.clone());
+        }
+        dropped.push((instance, why));
+    }
+    mirror::ask(desk, cell.id.account, &cell.id.region, &exempt);
+    let left = dropped.len();
+    desk.record(Entry::CellSealed { cell: cell.id.clone(), dropped })?;
+    Ok(left)
+}
+
 /// Who of these must not be in a batch of this cell, with the reason.
-fn unfit(desk: &Desk<'_>, campaign: &Campaign, cell: &Cell, instances: &[InstanceId], at: SeatAt) -> Result<Vec<(InstanceId, String)>, Missing> {
+fn unfit(desk: &Desk<'_>, campaign: &Campaign, cell: &Cell, instances: &[InstanceId], at: SeatAt) -> Result<Vec<Unfit>, Missing> {
     let policy = desk.effective(&campaign.policy)?;
     let known = targets(desk, cell, instances)?;
     let mut unfit = Vec::new();
@@ -86,9 +115,11 @@ fn unfit(desk: &Desk<'_>, campaign: &Campaign, cell: &Cell, instances: &[Instanc
                 (None, standing, _) => Some(format!("it is {} by now", standing.name(true))),
             },
         };
-        let exempt = || exemption::of(&policy.exemptions, &cell.id.target(instance), None, &[], desk.now()).map(|_| "an exemption covers it by now".to_owned());
-        if let Some(why) = why.or_else(exempt) {
-            unfit.push((instance.clone(), why));
+        let exempt = || exemption::of(&policy.exemptions, &cell.id.target(instance), None, &[], desk.now());
+        let instance = instance.clone();
+        match (why, exempt) {
+            (Some(why), _) => unfit.push(Unfit { instance, why, exempt: None }),
+            (None, exempt) => unfit.extend(exempt().map(|to| Unfit { instance, why: "an exemption covers it by now".into(), exempt: Some(to) })),
         }
     }
     Ok(unfit)
@@ -150,15 +181,18 @@ fn start(
 ) -> Result<Result<(), Hold>, Missing> {
     let policy = desk.effective(&campaign.policy)?;
     let instances: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
-    let dropped = unfit(desk, campaign, cell, &instances, seat)?;
-    members.retain(|member| !dropped.iter().any(|(instance, _)| *instance == member.instance));
-    if !dropped.is_empty() {
-        desk.record(Entry::CellSealed { cell: cell.id.clone(), dropped })?;
+    let unfit = unfit(desk, campaign, cell, &instances, seat)?;
+    members.retain(|member| !unfit.iter().any(|unfit| unfit.instance == member.instance));
+    // Their targets fill the transaction: a batch is planned in the next one.
+    let is_full = unfit.iter().any(|unfit| unfit.exempt.is_some());
+    if !unfit.is_empty() {
+        drop_unfit(desk, cell, unfit)?;
     }
-    if members.is_empty() {
+    if members.is_empty() || is_full {
         desk.ask(Action::Nudge(Nudge::Cell(cell.id.clone())));
         return Ok(Ok(()));
     }
+    let instances: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
     if step == RunStep::Install
         && !backup::due(desk, policy, &BatchId { cell: cell.id.clone(), number: cell.next_batch }, &instances)?.is_empty()
         && let Some(hold) = backup::too_late(policy, desk.now())

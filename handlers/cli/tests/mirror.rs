@@ -220,3 +220,27 @@ async fn a_dry_run_tells_config_nothing() {
     pass(&mut drive, 24).await;
     assert_eq!((calls(&drive, PUT), calls(&drive, DELETE), patched(&drive)), (0, 0, 0));
 }
+
+#[tokio::test]
+async fn an_exemption_that_comes_after_the_cut_counts_and_ends_like_any_other() {
+    // Everything waits in one wave for the end of a freeze when two of its hosts are exempted by name.
+    let freeze = "[[freeze]]\nname = \"audit\"\nfrom = 2026-11-01T00:00:00Z\nuntil = 2026-11-21T00:00:00Z\nreason = \"audit\"\n";
+    let named = format!(
+        "[[exemption]]\ninstances = [\"{}\", \"{}\"]\nowner = \"payments\"\nreason = \"month end\"\nuntil = 2026-12-02T00:00:00Z\n",
+        key(3).instance,
+        key(9).instance
+    );
+    let (place, spec) = (Place::new("late"), estate(false));
+    let mut drive = place.under(&spec, freeze).await;
+    pass(&mut drive, 12).await;
+    assert_eq!((exempt(&drive), drive.summary(3).targets.by_state["in_wave"]), (0, HOSTS));
+    drop(drive);
+    let mut drive = place.under(&spec, &format!("{MIRRORED}{freeze}{named}")).await;
+    pass(&mut drive, 48).await;
+    let states = drive.summary(3).targets.by_state;
+    assert_eq!((states["exempt"], states["in_wave"], patched(&drive)), (2, 0, HOSTS as usize - 2));
+    let told: Vec<TargetKey> = drive.engine.cloud().exceptions().into_iter().map(|exception| exception.target).collect();
+    assert_eq!((told, calls(&drive, PUT)), (vec![key(3), key(9)], 1), "they are told of, too");
+    pass(&mut drive, 12 * 24).await;
+    assert_eq!((exempt(&drive), patched(&drive)), (0, HOSTS as usize), "nobody is forgotten when it ends");
+}
