@@ -55,7 +55,9 @@ async fn after_a_refusal_nobody_else_is_asked() {
     let cloud = server.cloud(CloudSettings::default());
     let found = cloud.missing_patches(&spoke("111122223333"), &[instance(1), instance(2), instance(3)]).await.unwrap();
     assert_eq!(found.iter().map(|lacking| lacking.missing.is_some()).collect::<Vec<_>>(), [true, false, false], "what is known stays known");
-    assert_eq!(server.of("DescribeInstancePatches").len(), 2, "the third is not asked any more");
+    // The SDK may take a denial for a clock that is off, and asks again by itself: whom it asks for is what counts.
+    let about = |n| server.of("DescribeInstancePatches").iter().filter(|asked| asked.json()["InstanceId"] == instance(n).as_str()).count();
+    assert!(about(1) == 1 && about(2) >= 1 && about(3) == 0, "the third is not asked any more");
     let nobody = cloud.missing_patches(&spoke("111122223333"), &[instance(2), instance(3)]).await;
     assert!(matches!(nobody, Err(SpokeFault::RoleDenied(_))), "{nobody:?}");
     let server = spoke_says(|_| fault(400, "ThrottlingException", "Rate exceeded"));
@@ -81,7 +83,7 @@ async fn the_simulated_organization_answers_as_systems_manager_does() {
     let how = Listening { hub: "123456789012".parse().unwrap(), identities: None };
     tokio::spawn(listen::serve(Arc::clone(&world), listener, how, || ()));
     let config = endpoint_config(&url, &"eu-west-1".parse().unwrap(), "123456789012", &Secret::new("secret"));
-    let cloud = AwsCloud::new(config, CloudSettings::default());
+    let cloud = AwsCloud::new(config, CloudSettings { external_id: Some(Secret::new("an-external-id")), ..CloudSettings::default() });
     let asked = [instance(1), instance(2)];
     let over_the_wire = cloud.missing_patches(&spoke("111122223333"), &asked).await.unwrap();
     assert_eq!(over_the_wire, world.missing_patches(&spoke("111122223333"), &asked).await.unwrap(), "in process and over the wire");
