@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+mod journal;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,13 +13,11 @@ use tidegate_cli::settle::Rest;
 use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::Engine;
 use tidegate_engine::ports::Cloud as _;
-use tidegate_engine::store::Store;
 use tidegate_events::Entry;
 use tidegate_events::entry::{RunStep, Standing};
 use tidegate_events::event::Event;
 use tidegate_events::host::Platform;
 use tidegate_events::id::TargetKey;
-use tidegate_events::journal::Line;
 use tidegate_rules::policy;
 use tidegate_world::{AccountSpec, Draw, Faults, HostSpec, Spec, Trouble, World};
 
@@ -71,9 +71,7 @@ async fn settled(drive: &mut Drive) -> Rest {
 }
 
 async fn entries(drive: &Drive) -> Vec<(Timestamp, Entry)> {
-    let lines = drive.engine.store().journal(0, usize::MAX).await.unwrap();
-    let lines = lines.into_iter().map(|(_, bytes)| serde_json::from_slice::<Line>(&bytes).unwrap());
-    lines.flat_map(|line| line.entries.into_iter().map(move |entry| (line.at, entry))).collect()
+    journal::lines(drive).await.into_iter().flat_map(|line| line.entries.into_iter().map(move |entry| (line.at, entry))).collect()
 }
 
 /// Backups that were begun of each host.

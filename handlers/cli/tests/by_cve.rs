@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+mod journal;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -10,13 +12,11 @@ use tidegate_cli::drive::{Drive, People};
 use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::Engine;
 use tidegate_engine::impact;
-use tidegate_engine::store::Store;
 use tidegate_events::Entry;
 use tidegate_events::event::{Event, Subject};
 use tidegate_events::fact::Operation;
 use tidegate_events::host::Platform;
 use tidegate_events::id::{InstanceId, TargetKey};
-use tidegate_events::journal::Line;
 use tidegate_events::kev::KevLoad;
 use tidegate_events::patch::Severity;
 use tidegate_rules::deadline::Kev;
@@ -80,11 +80,6 @@ fn catalog() -> Event {
     Event::KevLoaded(Box::new(KevLoad { version: kev.version.clone(), released: kev.released, due: kev.due(), force: false, by, comment }))
 }
 
-async fn lines(drive: &Drive) -> Vec<Line> {
-    let lines = drive.engine.store().journal(0, usize::MAX).await.unwrap();
-    lines.into_iter().map(|(_, bytes)| serde_json::from_slice::<Line>(&bytes).unwrap()).collect()
-}
-
 /// Hosts in the order of their installs.
 fn installed(drive: &Drive) -> Vec<InstanceId> {
     drive.engine.cloud().sends().iter().filter(|sent| sent.operation == Operation::Install).flat_map(|sent| sent.instances.clone()).collect()
@@ -122,7 +117,7 @@ async fn who_lacks_a_patch_that_is_known_to_be_exploited_comes_first() {
     settle(&mut drive).await;
     assert_eq!(installed(&drive), [usual[2].clone(), usual[0].clone(), usual[1].clone()]);
     assert_eq!(calls(&drive), 3, "one call for each host, once");
-    let due = lines(&drive).await.into_iter().flat_map(|line| line.entries).find_map(|entry| match entry {
+    let due = journal::lines(&drive).await.into_iter().flat_map(|line| line.entries).find_map(|entry| match entry {
         Entry::ChunkDescribed { deadlines, .. } => Some(deadlines.into_iter().collect::<BTreeMap<_, _>>()),
         _ => None,
     });
@@ -146,7 +141,8 @@ async fn a_due_date_that_passes_is_told_with_its_source() {
     assert_eq!(broken.breached, Some(at("2026-11-26T00:00:00Z")));
     assert_eq!(broken.deadline.map(|deadline| (deadline.source, deadline.version)), Some(("CISA KEV catalog".to_owned(), "2026.11.18".to_owned())));
     assert!(target(&drive, 1).breached.is_none(), "the finding's own fourteen days go on");
-    let told: Vec<Entry> = lines(&drive).await.into_iter().flat_map(|line| line.entries).filter(|entry| matches!(entry, Entry::BreachesTold { .. })).collect();
+    let told: Vec<Entry> =
+        journal::lines(&drive).await.into_iter().flat_map(|line| line.entries).filter(|entry| matches!(entry, Entry::BreachesTold { .. })).collect();
     assert_eq!(told, [Entry::BreachesTold { count: 1, kev: 1 }]);
     assert_eq!(drive.checker.violations(), Vec::<String>::new());
 }

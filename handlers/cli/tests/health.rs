@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+mod journal;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -10,13 +12,11 @@ use tidegate_cli::drive::{Drive, People};
 use tidegate_cli::settle::Rest;
 use tidegate_embedded::{EmbeddedStore, MemoryStore};
 use tidegate_engine::Engine;
-use tidegate_engine::store::Store;
 use tidegate_events::control::{Steer, Steered};
 use tidegate_events::event::Event;
 use tidegate_events::health::{AlarmState, HealthStep, Severity};
 use tidegate_events::host::Platform;
 use tidegate_events::id::{TargetKey, WaveId};
-use tidegate_events::journal::Line;
 use tidegate_events::{Entry, Hold};
 use tidegate_rules::decide::Outcome;
 use tidegate_rules::policy;
@@ -61,9 +61,7 @@ async fn settled(drive: &mut Drive) -> Rest {
 }
 
 async fn entries(drive: &Drive) -> Vec<(Timestamp, Entry)> {
-    let lines = drive.engine.store().journal(0, usize::MAX).await.unwrap();
-    let lines = lines.into_iter().map(|(_, bytes)| serde_json::from_slice::<Line>(&bytes).unwrap());
-    lines.flat_map(|line| line.entries.into_iter().map(move |entry| (line.at, entry))).collect()
+    journal::lines(drive).await.into_iter().flat_map(|line| line.entries.into_iter().map(move |entry| (line.at, entry))).collect()
 }
 
 async fn opened(drive: &Drive) -> Vec<String> {

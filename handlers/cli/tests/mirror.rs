@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+mod journal;
+
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,13 +12,11 @@ use tidegate_cli::cmd::status;
 use tidegate_cli::drive::{Drive, People};
 use tidegate_embedded::{EmbeddedStore, SqliteStore};
 use tidegate_engine::Engine;
-use tidegate_engine::store::Store;
 use tidegate_events::Entry;
 use tidegate_events::bulk::RunAsked;
 use tidegate_events::event::Event;
 use tidegate_events::host::Platform;
 use tidegate_events::id::TargetKey;
-use tidegate_events::journal::Line;
 use tidegate_events::mirror::MirrorStep;
 use tidegate_events::wire::run_input;
 use tidegate_rules::decide::Outcome;
@@ -102,8 +102,7 @@ fn patched(drive: &Drive) -> usize {
 }
 
 async fn steps(drive: &Drive) -> Vec<MirrorStep> {
-    let lines = drive.engine.store().journal(0, usize::MAX).await.unwrap();
-    let entries = lines.into_iter().flat_map(|(_, bytes)| serde_json::from_slice::<Line>(&bytes).unwrap().entries);
+    let entries = journal::lines(drive).await.into_iter().flat_map(|line| line.entries);
     let step = |entry| match entry {
         Entry::Mirror(step) => Some(step),
         _ => None,
