@@ -129,6 +129,11 @@ pub fn start(desk: &mut Desk<'_>, id: &BatchId, step: RunStep) -> Result<Option<
     let wave = campaign.wave(id.cell.wave.index).map(|wave| wave.name.as_str()).unwrap_or_default();
     let job = match job_of(policy, wave, &batch, step) {
         Ok(job) => job,
+        // Only the current policy had asked for it, and does no longer: it is planned anew, which needs no person.
+        Err(_) if step == RunStep::Backup => {
+            give_up(desk, &batch, Hold::Doubt { what: "a backup was planned that no policy asks for any more".into() })?;
+            return Ok(None);
+        }
         // INVARIANT (doubt is no): what can't be said can't be sent.
         Err(fault) => {
             give_up(desk, &batch, Hold::NeedsPerson { what: format!("{fault}: change the policy or the catalog entry") })?;
